@@ -1,0 +1,1 @@
+"""Askew: anomaly detection that asks."""
