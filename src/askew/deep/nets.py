@@ -1,0 +1,223 @@
+"""Layers and networks with a leading member axis: an ensemble is one wider batch.
+
+A tensor is (members, rows, ...); every parameter and buffer begins with the member axis too.
+Each member draws its own initial weights from its own generator, so member 3 starts the same in
+an ensemble of 4 and of 40.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+Init = Literal["torch", "glorot"]
+
+LANES = 16
+CHUNK = 2048  # rows a scoring pass: one big pass is four times slower and takes a gigabyte
+
+
+class Linear(nn.Module):
+    """One affine map a member.
+
+    Parameters
+    ----------
+    generators
+        One a member.
+    inputs, outputs
+        Widths.
+    bias
+        Whether there is one.
+    init
+        ``"torch"``: weights and bias uniform in ±1/sqrt(inputs), as ``torch.nn.Linear``;
+        ``"glorot"``: weights uniform in ±sqrt(6 / (inputs + outputs)), bias zero, as Keras.
+    """
+
+    def __init__(
+        self,
+        generators: Sequence[Generator],
+        inputs: int,
+        outputs: int,
+        *,
+        bias: bool = True,
+        init: Init = "torch",
+    ) -> None:
+        super().__init__()
+        glorot = init == "glorot"
+        bound = math.sqrt(6 / (inputs + outputs)) if glorot else 1 / math.sqrt(inputs)
+        self.weight = nn.Parameter(_uniform(generators, (inputs, outputs), bound))
+        self.bias = (
+            nn.Parameter(_uniform(generators, (1, outputs), 0.0 if glorot else bound))
+            if bias
+            else None
+        )
+
+    def forward(
+        self, x: Float[Tensor, "members rows inputs"]
+    ) -> Float[Tensor, "members rows outputs"]:
+        """Map each member's rows by its own weights."""
+        if not self.training:
+            return self._alike(x)
+        if self.bias is None:
+            return torch.bmm(x, self.weight)
+        return torch.baddbmm(self.bias, x, self.weight)
+
+    def _alike(self, x: Tensor) -> Tensor:
+        """Map rows so that a row's result does not depend on its place among the others.
+
+        Matrix products of a few columns (5 to 11, with one common library) take other routes for
+        the rows at the edge of a block, and differ there in the last bit. Zero columns up to a
+        multiple of ``LANES`` keep all rows on one route.
+        """
+        outputs = self.weight.shape[-1]
+        out = torch.bmm(x, nn.functional.pad(self.weight, (0, -outputs % LANES)))[..., :outputs]
+        return out if self.bias is None else out + self.bias
+
+
+class BatchNorm(nn.Module):
+    """Batch normalization over the rows, a member at a time, for (members, rows, width).
+
+    In training the batch's own mean and biased variance are used and the running ones are moved
+    towards the mean and the unbiased variance by ``momentum``; otherwise the running ones are.
+    """
+
+    def __init__(
+        self,
+        members: int,
+        width: int,
+        *,
+        affine: bool = False,
+        eps: float = 1e-4,
+        momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.register_buffer("mean", torch.zeros(members, 1, width))
+        self.register_buffer("var", torch.ones(members, 1, width))
+        self.scale = nn.Parameter(torch.ones(members, 1, width)) if affine else None
+        self.shift = nn.Parameter(torch.zeros(members, 1, width)) if affine else None
+
+    if TYPE_CHECKING:
+        mean: Tensor
+        var: Tensor
+
+    def forward(
+        self, x: Float[Tensor, "members rows width"]
+    ) -> Float[Tensor, "members rows width"]:
+        """Normalize, then scale and shift where affine."""
+        mean, var = self.mean, self.var
+        if self.training:
+            mean = x.mean(-2, keepdim=True)
+            var = (x - mean).square().mean(-2, keepdim=True)
+            with torch.no_grad():
+                rows = x.shape[-2]
+                self.mean.lerp_(mean, self.momentum)
+                self.var.lerp_(var * (rows / max(rows - 1, 1)), self.momentum)
+        x = (x - mean) * torch.rsqrt(var + self.eps)
+        if self.scale is None or self.shift is None:
+            return x
+        return x * self.scale + self.shift
+
+
+def mlp(
+    generators: Sequence[Generator],
+    widths: Sequence[int],
+    *,
+    activation: Callable[[], nn.Module],
+    batch_norm: bool = False,
+    bias: bool = True,
+    activate_last: bool = False,
+    init: Init = "torch",
+) -> nn.Sequential:
+    """Blocks of linear, batch norm (without scale and shift), activation.
+
+    Parameters
+    ----------
+    generators
+        One a member.
+    widths
+        Input, hidden, output; with one entry the network is the identity.
+    activation
+        Makes an activation layer.
+    batch_norm, bias, init
+        As the layers take them.
+    activate_last
+        Whether the last block has its norm and activation too; otherwise it is linear alone.
+    """
+    layers: list[nn.Module] = []
+    for i in range(1, len(widths)):
+        layers.append(Linear(generators, widths[i - 1], widths[i], bias=bias, init=init))
+        if i < len(widths) - 1 or activate_last:
+            if batch_norm:
+                layers.append(BatchNorm(len(generators), widths[i]))
+            layers.append(activation())
+    return nn.Sequential(*layers)
+
+
+class Net(nn.Module):
+    """Encoder, neck, head: rows -> code -> output. The neck is a socket, empty unless filled.
+
+    Parameters
+    ----------
+    encoder
+        (members, rows, *shape) -> (members, rows, width).
+    head
+        (members, rows, width) -> whatever the method reads.
+    width
+        Width of the code.
+    """
+
+    def __init__(self, encoder: nn.Module, head: nn.Module, *, width: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.neck: nn.Module = nn.Identity()
+        self.head = head
+        self.width = width
+
+    if TYPE_CHECKING:  # a method registers buffers of its own (a center, a quantile)
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __call__(self, x: Tensor) -> Tensor: ...  # noqa: D102
+
+    def encode(
+        self, x: Float[Tensor, "members rows *shape"]
+    ) -> Float[Tensor, "members rows width"]:
+        """Give the code of each row."""
+        code: Tensor = self.neck(self.encoder(x))
+        return code
+
+    def forward(
+        self, x: Float[Tensor, "members rows *shape"]
+    ) -> Float[Tensor, "members rows *out"]:
+        """Give the head's output for each row."""
+        out: Tensor = self.head(self.encode(x))
+        return out
+
+
+def in_chunks(
+    function: Callable[[Tensor], Tensor], x: Float[Tensor, "_ rows *shape"], members: int
+) -> Float[Tensor, "members rows *out"]:
+    """Apply a row-wise function to all rows, ``CHUNK`` at a time.
+
+    The last chunk is filled up with zero rows, so that every pass has the same shape and a row's
+    result does not depend, to the last bit, on how many rows come with it.
+    """
+    rows = x.shape[1]
+    parts = []
+    for start in range(0, rows, CHUNK):
+        part = x[:, start : start + CHUNK]
+        missing = CHUNK - part.shape[1]
+        if missing:
+            part = torch.cat([part, part.new_zeros(part.shape[0], missing, *part.shape[2:])], 1)
+        out = function(part.expand(members, *part.shape[1:]))
+        parts.append(out[:, : CHUNK - missing])
+    return torch.cat(parts, 1)
+
+
+def _uniform(generators: Sequence[Generator], shape: tuple[int, ...], bound: float) -> Tensor:
+    """Draw each member's tensor from its own generator, uniform in ±bound."""
+    return torch.stack([(2 * torch.rand(shape, generator=g) - 1) * bound for g in generators])

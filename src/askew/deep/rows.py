@@ -1,0 +1,42 @@
+"""The two small frozen types that travel through training: rows in, terms out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a table and what is known of them.
+
+    ``members`` is the number of networks trained side by side; it is 1 where all of them see the
+    same rows. ``*shape`` is (d,) for a table and (channels, height, width) for images.
+    """
+
+    x: Float[Tensor, "members rows *shape"]
+    label: Int[Tensor, "members rows"]  # 1 anomaly, 0 normal, -1 not looked at
+
+
+@dataclass(frozen=True)
+class Term:
+    """One named part of an objective, row by row, before any averaging.
+
+    The loop takes, for each member, ``weight`` times the mean of ``loss`` over the rows that
+    ``keep`` marks (all rows where it is None), and adds the terms up.
+    """
+
+    loss: Float[Tensor, "members rows"]
+    about: Int[Tensor, "members rows"]  # the Label that each entry speaks for
+    weight: Tensor | float = 1.0  # a scalar, or (members,)
+    keep: Bool[Tensor, "members rows"] | None = None
+
+    def mean(self) -> Float[Tensor, " members"]:
+        """Weighted mean over the kept rows, one value a member; 0 where nothing is kept."""
+        if self.keep is None:
+            return self.weight * self.loss.mean(-1)
+        # `where`, not a product: a dropped row may hold an infinity.
+        kept = self.loss.where(self.keep, self.loss.new_zeros(()))
+        return self.weight * kept.sum(-1) / self.keep.sum(-1).clamp(min=1)
