@@ -22,10 +22,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
-from askew.errors import LabelError, LabelWarning, MethodError
+from askew.errors import LabelError, LabelWarning, MethodError, ModelFileError
 from askew.labels import (
     Label,
     LabelledKFold,
+    Reading,
     convert,
     folds,
     labels_from_deep_sad,
@@ -71,7 +72,12 @@ def test_reading_is_told_with_separators_and_column() -> None:
 def test_unsure_is_told_and_never_trains() -> None:
     read = read_labels(["anomaly", " Unsure ", None, "normal", "unsure"], n_rows=5)
     assert read.values.tolist() == [1, -1, -1, 0, -1]
-    assert (read.n_anomaly, read.n_normal, read.n_unsure, read.n_unlabeled) == (1, 1, 2, 1)
+    assert (
+        read.reading.n_anomaly,
+        read.reading.n_normal,
+        read.reading.n_unsure,
+        read.reading.n_unlabeled,
+    ) == (1, 1, 2, 1)
     assert str(read) == "Labels: 1 anomaly, 1 normal, 2 unsure, 1 not looked at"
     assert read.words() == ["anomaly", "unsure", None, "normal", "unsure"]
 
@@ -80,7 +86,7 @@ def test_no_verdicts() -> None:
     read = read_labels(None, n_rows=3)
     assert read.values.tolist() == [-1, -1, -1]
     assert str(read) == "Labels: none; ranks without verdicts"
-    assert read.remark() is None
+    assert read.reading.remark() is None
     only_unsure = read_labels(["unsure", ""], n_rows=2, column="v")
     assert str(only_unsure) == 'Labels: none, 1 unsure; ranks without verdicts (column "v")'
 
@@ -93,25 +99,28 @@ def test_no_verdicts() -> None:
     ],
 )
 def test_one_kind_alone_has_a_remark(y: list[int], words: str) -> None:
-    remark = read_labels(y, n_rows=3).remark()
+    remark = read_labels(y, n_rows=3).reading.remark()
     assert remark is not None
     assert words in remark
 
 
 def test_both_kinds_have_no_remark() -> None:
-    assert read_labels([1, 0, -1], n_rows=3).remark() is None
+    assert read_labels([1, 0, -1], n_rows=3).reading.remark() is None
 
 
 def test_reading_is_kept_as_json() -> None:
     read = read_labels(["yes", "no", "normal", "unsure", ""], n_rows=5, zero_is_unlabeled=True)
-    assert json.loads(json.dumps(read.to_json())) == {
+    assert json.loads(json.dumps(read.reading.to_json())) == {
         "column": None,
-        "anomaly": 1,
-        "normal": 1,
-        "unsure": 1,
-        "unlabeled": 2,
+        "n_anomaly": 1,
+        "n_normal": 1,
+        "n_unsure": 1,
+        "n_unlabeled": 2,
         "zero_is_unlabeled": True,
     }
+    assert Reading.from_json(read.reading.to_json()) == read.reading
+    with pytest.raises(ModelFileError, match="damaged"):
+        Reading.from_json({"column": None})
 
 
 def test_module_is_light_and_reads_an_array_without_frame_libraries() -> None:
@@ -678,7 +687,7 @@ def test_grid_search_with_rows_not_looked_at(scoring: str) -> None:
     assert scores.tolist() == [1.0, 1.0, 1.0]
 
 
-# -- two neighboring integers ------------------------------------------------------------------------
+# -- two neighboring integers ----------------------------------------------------------------------
 
 
 def test_one_and_two_are_read_as_scikit_learn_reads_classes_and_said_so() -> None:
@@ -698,3 +707,18 @@ def test_labels_that_were_read_are_taken_as_they_are() -> None:
     assert read_labels(read, n_rows=3) is read
     with pytest.raises(LabelError, match="3 verdicts and the table has 4 rows"):
         read_labels(read, n_rows=4)
+
+
+def test_a_pandas_column_of_one_and_two_is_read_likewise_and_a_files_is_not() -> None:
+    with pytest.warns(LabelWarning, match="2 is taken for anomaly"):
+        read = read_labels(pd.Series([1, 2, 1]), n_rows=3)
+    assert_array_equal(read.values, [0, 1, 0])
+    with pytest.raises(LabelError, match="2 "):
+        read_labels(pa.chunked_array([[1, 2, 1]]), n_rows=3)
+
+
+def test_nothing_but_anomalies_cannot_be_trained_on() -> None:
+    read_labels([1, -1], n_rows=2).check_trainable()
+    read_labels([0, 0], n_rows=2).check_trainable()
+    with pytest.raises(LabelError, match="all 2 rows are labelled anomaly, a single class"):
+        read_labels([1, 1], n_rows=2).check_trainable()

@@ -11,6 +11,22 @@ from pathlib import Path
 from askew.errors import FileError
 
 
+def check_place(path: Path) -> Path:
+    """Find where a file would be written: through a link, so that the link itself stays.
+
+    Raises
+    ------
+    FileError
+        It is a folder, or its folder does not exist.
+    """
+    if path.is_dir():
+        raise FileError(f"{path} is a folder; give the path of a file to write")
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileError(f"no such folder: {target.parent}; make it before writing {path.name}")
+    return target
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path in the target's folder; put it in the target's place at the end.
@@ -23,12 +39,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         The folder is missing or cannot be written to, the disk is full, the target is a folder.
     """
     path = Path(path)
-    if path.is_dir():
-        raise FileError(f"{path} is a folder; give the path of a file to write")
-    # Through a link, so that the file it points to is replaced and not the link.
-    target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise FileError(f"no such folder: {target.parent}; make it before writing {path.name}")
+    target = check_place(path)
     part = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
     try:
         part.touch(exist_ok=False)

@@ -135,6 +135,7 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         keys = row_keys(X)
         x: NDArray[np.float32] = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
         self.labels_ = read_labels(y, n_rows=len(x), keys=keys)
+        self.labels_.check_trainable()
         self.classes_ = np.array([Label.NORMAL, Label.ANOMALY], dtype=np.int64)
         self.shift_, self.factor_ = _fit_scale(x, self.scale)
         self.net_, history = train.train(
@@ -175,7 +176,8 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """Call rows (n, d) -> (n,): 1 anomaly, 0 normal."""
-        called: NDArray[np.int64] = self.classes_[(self.decision_function(X) > 0).astype(int)]
+        above = self.decision_function(X) > 0
+        called: NDArray[np.int64] = self.classes_[above.astype(int)]
         return called
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from askew.labels.convert import labels_from_deep_sad, labels_from_outlier, labels_from_positives
 from askew.labels.folds import LabelledKFold
-from askew.labels.reading import MANY_ROWS, MOSTLY_ZERO, Label, Labels, read_labels
+from askew.labels.reading import MANY_ROWS, MOSTLY_ZERO, Label, Labels, Reading, read_labels
 
 __all__ = [
     "MANY_ROWS",
@@ -17,6 +17,7 @@ __all__ = [
     "Label",
     "LabelledKFold",
     "Labels",
+    "Reading",
     "labels_from_deep_sad",
     "labels_from_outlier",
     "labels_from_positives",

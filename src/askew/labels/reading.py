@@ -5,14 +5,15 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from askew.errors import LabelError, LabelWarning
+from askew.errors import LabelError, LabelWarning, ModelFileError
 from askew.labels.given import Given, as_list, is_missing, open_verdicts, some, tally, times
 
 # Zeros that were meant as "not looked at" usually fill nearly the whole column, but a share of
@@ -30,6 +31,65 @@ class Label(IntEnum):
     ANOMALY = 1
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How verdicts were read: what a model keeps of them and tells.
+
+    Parameters
+    ----------
+    n_anomaly, n_normal, n_unsure, n_unlabeled : int
+        Rows judged anomalous, judged normal, looked at and left open, not looked at.
+    column : str or None
+        Where they were read from.
+    zero_is_unlabeled : bool
+        Whether 0, "false" and "no" were read as "not looked at".
+    """
+
+    n_anomaly: int
+    n_normal: int
+    n_unsure: int
+    n_unlabeled: int
+    column: str | None = None
+    zero_is_unlabeled: bool = False
+
+    def remark(self) -> str | None:
+        """One sentence on what it means that only one kind is known, else None."""
+        if self.n_anomaly and not self.n_normal:
+            return "Only anomalies are known: rows not looked at are taken as mostly normal."
+        if self.n_normal and not self.n_anomaly:
+            return (
+                "Only normal rows are known: rows are ranked by their distance from them, "
+                "and nothing is known of what an anomaly looks like."
+            )
+        return None
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: object) -> Reading:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ModelFileError
+            It is something else.
+        """
+        names = {field.name for field in fields(cls)}
+        if not isinstance(data, dict) or set(data) != names:
+            raise ModelFileError("the reading of the labels is damaged; fit again")
+        return cls(**data)
+
+    def __str__(self) -> str:
+        unsure = f", {self.n_unsure:,} unsure" if self.n_unsure else ""
+        column = "" if self.column is None else f' (column "{self.column}")'
+        if not self.n_anomaly and not self.n_normal:
+            return f"Labels: none{unsure}; ranks without verdicts{column}"
+        known = f"{self.n_anomaly:,} anomaly, {self.n_normal:,} normal"
+        return f"Labels: {known}{unsure}, {self.n_unlabeled:,} not looked at{column}"
+
+
 @dataclass(frozen=True, eq=False)
 class Labels:
     """Verdicts as they were read, one per row of the table.
@@ -37,11 +97,11 @@ class Labels:
     Parameters
     ----------
     values : (n,) int8 array of `Label` codes
-    column : str or None
-        Where they were read from.
     unsure : (n,) bool array
         Which rows are judged "unsure". They are stored and shown and never train: their value
         is -1.
+    column : str or None
+        Where they were read from.
     zero_is_unlabeled : bool
         Whether 0, "false" and "no" were read as "not looked at".
 
@@ -56,25 +116,15 @@ class Labels:
     column: str | None = None
     zero_is_unlabeled: bool = False
 
-    @property
-    def n_anomaly(self) -> int:
-        """How many rows are judged anomalous."""
-        return int(np.count_nonzero(self.values == Label.ANOMALY))
-
-    @property
-    def n_normal(self) -> int:
-        """How many rows are judged normal."""
-        return int(np.count_nonzero(self.values == Label.NORMAL))
-
-    @property
-    def n_unlabeled(self) -> int:
-        """How many rows nobody has looked at; the unsure are not among them."""
-        return len(self.values) - self.n_anomaly - self.n_normal - self.n_unsure
-
-    @property
-    def n_unsure(self) -> int:
-        """How many rows were looked at and left open."""
-        return int(np.count_nonzero(self.unsure))
+    @cached_property
+    def reading(self) -> Reading:
+        """How many of each kind, and from where."""
+        anomaly, normal = (
+            int(np.count_nonzero(self.values == kind)) for kind in (Label.ANOMALY, Label.NORMAL)
+        )
+        unsure = int(np.count_nonzero(self.unsure))
+        rest = len(self.values) - anomaly - normal - unsure
+        return Reading(anomaly, normal, unsure, rest, self.column, self.zero_is_unlabeled)
 
     def words(self) -> list[str | None]:
         """Say each row's verdict: anomaly, normal, unsure, or None."""
@@ -83,35 +133,16 @@ class Labels:
             said[row] = "unsure"
         return said
 
-    def remark(self) -> str | None:
-        """One sentence on what it means that only one kind is known, else None."""
-        if self.n_anomaly and not self.n_normal:
-            return "Only anomalies are known: rows not looked at are taken as mostly normal."
-        if self.n_normal and not self.n_anomaly:
-            return (
-                "Only normal rows are known: rows are ranked by their distance from them, "
-                "and nothing is known of what an anomaly looks like."
+    def check_trainable(self) -> None:
+        """Raise ``LabelError`` where nothing is left that an anomaly could differ from."""
+        if self.reading.n_anomaly == len(self.values):
+            raise LabelError(
+                f"all {len(self.values):,} rows are labelled anomaly, a single class: there is "
+                "nothing to tell them from. Label some rows normal, or add rows not looked at."
             )
-        return None
-
-    def to_json(self) -> dict[str, object]:
-        """Return the reading as plain values, to be kept with a model."""
-        return {
-            "column": self.column,
-            "anomaly": self.n_anomaly,
-            "normal": self.n_normal,
-            "unsure": self.n_unsure,
-            "unlabeled": self.n_unlabeled,
-            "zero_is_unlabeled": self.zero_is_unlabeled,
-        }
 
     def __str__(self) -> str:
-        unsure = f", {self.n_unsure:,} unsure" if self.n_unsure else ""
-        column = "" if self.column is None else f' (column "{self.column}")'
-        if not self.n_anomaly and not self.n_normal:
-            return f"Labels: none{unsure}; ranks without verdicts{column}"
-        known = f"{self.n_anomaly:,} anomaly, {self.n_normal:,} normal"
-        return f"Labels: {known}{unsure}, {self.n_unlabeled:,} not looked at{column}"
+        return str(self.reading)
 
 
 _SAYS: dict[int, str | None] = {
@@ -183,7 +214,7 @@ def read_labels(
     place = "y" if column is None else f'column "{column}"'
     row_keys = None if keys is None else as_list(keys)
     rows = _rows(given, n_rows, row_keys, place)
-    raw = _codes(_two_classes(given.values, place))
+    raw = _codes(_two_classes(given, place))
     _refuse(raw, given.values, row_keys if given.ids is None else given.ids, place)
     if given.is_numeric:
         _refuse_other_codes(given.values, place, zero_is_unlabeled)
@@ -197,9 +228,10 @@ def read_labels(
     values[rows] = raw
     labels = Labels(values, unsure, column, zero_is_unlabeled)
     if n_rows > MANY_ROWS and Label.UNLABELED not in values and zeros > MOSTLY_ZERO * n_rows:
+        told = labels.reading
         warnings.warn(
-            f"{place}: all {n_rows:,} rows are taken as judged, {labels.n_anomaly:,} anomaly and "
-            f'{labels.n_normal:,} normal ({zeros / n_rows:.0%} are 0). If 0 means "not looked at", '
+            f"{place}: all {n_rows:,} rows are taken as judged, {told.n_anomaly:,} anomaly and "
+            f'{told.n_normal:,} normal ({zeros / n_rows:.0%} are 0). If 0 means "not looked at", '
             "say so: labels_from_positives(y) in Python, --zero-unlabeled on the command line.",
             LabelWarning,
             stacklevel=2,
@@ -283,9 +315,11 @@ def _codes(values: NDArray[Any]) -> NDArray[np.int8]:
     return raw
 
 
-def _two_classes(values: NDArray[Any], place: str) -> NDArray[Any]:
+def _two_classes(given: Given, place: str) -> NDArray[Any]:
     """Turn two neighboring integers (1 and 2) into 0 and 1, with a warning; leave all else."""
-    if values.dtype.kind not in "iu":
+    values = given.values
+    dtype = values.dtype if given.pandas is None else given.pandas.dtype
+    if not isinstance(dtype, np.dtype) or dtype.kind not in "iu":
         return values
     kinds = np.unique(values)
     if len(kinds) != 2 or kinds[0] + 1 != kinds[1] or kinds[0] in (-2, -1, 0):

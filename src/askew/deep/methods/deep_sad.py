@@ -41,6 +41,9 @@ class DeepSAD(Method):
         Whether hidden layers are normalized (without scale and shift).
     pretrain
         Whether the encoder first learns to reconstruct.
+    balanced
+        Whether half of a batch are known anomalies. The paper draws all rows alike; with a few
+        verdicts among many rows most batches then hold none, and DeepOD's port draws so.
     """
 
     uses = (Label.ANOMALY, Label.NORMAL)
@@ -49,6 +52,7 @@ class DeepSAD(Method):
     hidden: tuple[int, ...] = (128, 64, 32)
     batch_norm: bool = True
     pretrain: bool = True
+    balanced: bool = False
 
     def validate(self) -> None:
         """Check eta and the widths."""
@@ -64,7 +68,9 @@ class DeepSAD(Method):
         return self._one_class().network(shape, generators)
 
     def draw(self, label: Tensor, size: draws.Size, generator: Generator) -> dict[str, Tensor]:
-        """Draw all rows alike: the few verdicts are not drawn more often."""
+        """Draw all rows alike, or half of them known anomalies where there are any."""
+        if self.balanced and (label == Label.ANOMALY).any():
+            return draws.balanced(label, size, generator)
         return draws.uniform(label, size, generator)
 
     def stages(self) -> tuple[Method, ...]:

@@ -1,0 +1,29 @@
+"""The data boundary: from what a user has to a float matrix, and back to files.
+
+Files and frames come in through ``read_table`` and ``to_frame``; ``schema`` decides what each
+column is; ``encode`` turns rows into numbers by that schema alone.
+"""
+
+from __future__ import annotations
+
+from askew.table.files import (
+    SUFFIXES,
+    check_target,
+    is_csv,
+    read_table,
+    read_text,
+    write_table,
+)
+from askew.table.frames import array_frame, row_keys, to_frame
+
+__all__ = [
+    "SUFFIXES",
+    "array_frame",
+    "check_target",
+    "is_csv",
+    "read_table",
+    "read_text",
+    "row_keys",
+    "to_frame",
+    "write_table",
+]

@@ -1,0 +1,238 @@
+"""CSV to a typed table, by pyarrow's reader.
+
+pyarrow finds the columns' types. What stands here is around it: faults are named with their row
+or line, and a column whose digits would not survive as numbers stays text.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from askew.errors import FileError
+from askew.table.files import check_shape
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# A row has to fit into one block; pyarrow's own 1 MiB is short for tables of 100,000 columns.
+_BLOCK = 8 << 20
+
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+# A number that is longer than float64 is exact, or that begins with a zero, somewhere in the
+# file: cheap to look for, and only then are the columns compared with their text.
+_MAY_LOSE_DIGITS = re.compile(rb'[\r\n,\t"][+-]?(?:0[0-9]|[0-9]{16})')
+
+
+def read_csv(path: Path) -> pa.Table:
+    """Read one CSV or TSV file; see `askew.table.read_table`.
+
+    Raises
+    ------
+    FileError
+        Text that is not UTF-8, rows that differ in length, no rows, an unclosed quote, another
+        separator than the suffix says.
+    """
+    data, delimiter = _load(path)
+    _check_text(path, data)
+    _check_utf8(path, data)
+    table = _parse(path, data, delimiter)
+    _check_separator(path, data, table, delimiter)
+    if table.num_columns == 1:
+        # In a table of one column a blank line is a row whose cell is missing.
+        table = _parse(path, data.lstrip(b"\r\n"), delimiter, ignore_empty_lines=False)
+    check_shape(table, path)
+    _check_quotes(path, data, table)
+    return _blank_is_missing(_keep_digits(data, table, delimiter))
+
+
+def read_csv_text(path: Path) -> pa.Table:
+    """Read a file that `read_csv` could read, every cell as the text that stands there."""
+    data, delimiter = _load(path)
+    names = _run(data, delimiter).column_names
+    one = len(names) == 1
+    return _run(
+        data.lstrip(b"\r\n") if one else data,
+        delimiter,
+        ignore_empty_lines=not one,
+        text=names,
+        missing=False,
+    )
+
+
+def _load(path: Path) -> tuple[bytes, str]:
+    """Read a file's bytes, unzipped, and tell its separator."""
+    import pyarrow as pa
+
+    name = path.name.lower()
+    delimiter = "\t" if name.endswith((".tsv", ".tsv.gz")) else ","
+    with pa.input_stream(str(path), compression="gzip" if name.endswith(".gz") else None) as stream:
+        data: bytes = stream.read()
+    return data, delimiter
+
+
+def _parse(path: Path, data: bytes, delimiter: str, ignore_empty_lines: bool = True) -> pa.Table:
+    import pyarrow as pa
+
+    try:
+        return _run(data, delimiter, ignore_empty_lines=ignore_empty_lines)
+    except pa.ArrowInvalid as error:
+        _raise_if_ragged(path, data, delimiter)
+        if "straddling" in str(error):
+            raise FileError(f"{path}: a quote is opened and never closed; close it") from error
+        raise
+
+
+def _run(
+    data: bytes,
+    delimiter: str,
+    *,
+    ignore_empty_lines: bool = True,
+    threads: bool = True,
+    on_invalid: Any = None,
+    text: list[str] | None = None,
+    missing: bool = True,
+) -> pa.Table:
+    """Call pyarrow's reader.
+
+    ``text`` names the only columns to read, as strings; ``missing`` says whether a word such as
+    NA is then a missing cell.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as pv
+
+    return pv.read_csv(
+        pa.BufferReader(data),
+        read_options=pv.ReadOptions(block_size=_BLOCK, use_threads=threads),
+        parse_options=pv.ParseOptions(
+            delimiter=delimiter,
+            newlines_in_values=True,
+            ignore_empty_lines=ignore_empty_lines,
+            invalid_row_handler=on_invalid,
+        ),
+        convert_options=pv.ConvertOptions(
+            include_columns=text,
+            column_types=None if text is None else dict.fromkeys(text, pa.string()),
+            # Only of columns that are numbers after all: elsewhere "NA" is a word like others.
+            strings_can_be_null=text is not None and missing,
+        ),
+    )
+
+
+def _check_text(path: Path, data: bytes) -> None:
+    if data[:2] in _UTF16_MARKS or b"\0" in data[:4096]:
+        raise FileError(
+            f"{path} is not UTF-8 text (it looks like UTF-16 or a binary file); "
+            "save it as UTF-8 CSV, or give it its right suffix"
+        )
+    header = re.search(rb"\S", data)
+    if header is None:
+        raise FileError(f"{path} is empty; a table with a header and rows was expected")
+    line_end = re.compile(rb"[\r\n]").search(data, header.start())
+    if line_end is None or re.compile(rb"[^\r\n]").search(data, line_end.end()) is None:
+        raise FileError(f"{path} holds a header and no rows; at least one row was expected")
+
+
+def _check_utf8(path: Path, data: bytes) -> None:
+    """Refuse what is not UTF-8: pyarrow turns such columns to bytes and leaves the header."""
+    if data.isascii():
+        return
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise FileError(
+            f"{path}, line {line:,}: not UTF-8 text (byte 0x{data[error.start]:02x}); save the "
+            "file as UTF-8 (in a spreadsheet: the format 'CSV UTF-8')"
+        ) from error
+
+
+def _raise_if_ragged(path: Path, data: bytes, delimiter: str) -> None:
+    import pyarrow as pa
+
+    found: list[Any] = []
+
+    def note(row: Any) -> str:
+        found.append(row)
+        return "error"
+
+    try:
+        # Row numbers are known only when one thread reads.
+        _run(data, delimiter, threads=False, on_invalid=note)
+    except pa.ArrowInvalid:
+        if not found:
+            return
+        row = found[0]
+        raise FileError(
+            f"{path}, row {row.number - 1:,} (the header not counted): {row.actual_columns} values "
+            f"where the header names {row.expected_columns}; quote values that hold a "
+            f"{'comma' if delimiter == ',' else 'tab'}, and close every quote"
+        ) from None
+
+
+def _check_separator(path: Path, data: bytes, table: pa.Table, delimiter: str) -> None:
+    if table.num_columns > 1 or data.lstrip().startswith(b'"'):
+        return
+    (name,) = table.column_names
+    for other, said in ((";", "semicolons"), ("\t", "tabs"), (",", "commas"), ("|", "bars")):
+        if other != delimiter and other in name:
+            wanted = "commas" if delimiter == "," else "tabs"
+            raise FileError(
+                f"{path} looks separated by {said} (its header is one name, {name!r}); separate it "
+                f"by {wanted}: .csv is read with commas, .tsv with tabs"
+            )
+
+
+def _check_quotes(path: Path, data: bytes, table: pa.Table) -> None:
+    """Refuse a quote that swallows the rest of the file, as after a cut in mid-value."""
+    last = table.column(table.num_columns - 1)[-1].as_py()
+    if not isinstance(last, str) or data.count(b'"') % 2 == 0:
+        return
+    if data.endswith(b'"' + last.encode()):
+        raise FileError(
+            f"{path}, row {table.num_rows:,} (the header not counted): a quote is opened and never "
+            "closed; the file is cut off, or the quote belongs to the text and has to be doubled"
+        )
+
+
+def _keep_digits(data: bytes, table: pa.Table, delimiter: str) -> pa.Table:
+    """Turn number columns back to text where ``007`` or a twenty-digit id would be altered."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if _MAY_LOSE_DIGITS.search(data) is None:
+        return table
+    numbers = [
+        field.name
+        for field in table.schema
+        if pa.types.is_int64(field.type) or pa.types.is_float64(field.type)
+    ]
+    if not numbers:
+        return table
+    text = _run(data, delimiter, text=numbers, ignore_empty_lines=table.num_columns > 1)
+    for name in numbers:
+        column = text.column(name)
+        if pa.types.is_int64(table.schema.field(name).type):
+            altered = pc.any(pc.match_substring_regex(column, r"^[+-]?0[0-9]")).as_py()
+        else:
+            # Whole numbers throughout, yet too long for 64 bits: neighbors would become equal.
+            altered = pc.all(pc.match_substring_regex(column, r"^[+-]?[0-9]+$")).as_py()
+        if altered:
+            table = table.set_column(table.schema.get_field_index(name), name, column)
+    return table
+
+
+def _blank_is_missing(table: pa.Table) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for i, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            column = table.column(i)
+            blank = pc.equal(column, "")
+            if pc.any(blank).as_py():
+                filled = pc.if_else(blank, pa.scalar(None, field.type), column)
+                table = table.set_column(i, field.name, filled)
+    return table
