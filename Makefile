@@ -35,7 +35,22 @@ type: $(READY)
 	$(BIN)/mypy
 
 test: $(READY) lint type  ## lint, types and the quick suite: what CI runs
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto
+
+# Peers to measure against live in an environment of their own.
+BENCH := .venv-bench
+$(BENCH)/.ready: constraints.txt benchmarks/requirements.txt
+	$(PYTHON) -m venv --clear $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --constraint constraints.txt torch
+	$(BENCH)/bin/python -m pip install --quiet --constraint constraints.txt --editable . pandas
+	$(BENCH)/bin/python -m pip install --quiet --no-deps --requirement benchmarks/requirements.txt
+	@touch $@
+
+bench: $(BENCH)/.ready  ## Deep SAD beside DeepOD's: time of fit and score, one JSON line a run
+	$(BENCH)/bin/python benchmarks/speed.py
+
+bench-quality: $(READY)  ## the default over the real tables of ../shared/panel, one JSON line a run
+	$(BIN)/python benchmarks/quality.py --setting ratio0.05 --seeds 0 --who askew,logreg,deepsad,iforest
 
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache askew-demo
+	rm -rf $(VENV) $(BENCH) .mypy_cache .ruff_cache .pytest_cache askew-demo

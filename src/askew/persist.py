@@ -26,7 +26,7 @@ from askew.errors import AskewError, FileError, ModelFileError
 
 FORMAT = 1  # raised when a file of this version can no longer be read by the one before
 
-# Where each class that a file may name is to be found. Methods are found in their own registry.
+# Classes that a file may name; methods and rankers are found in their own registries.
 KINDS = {
     "Askew": "askew.model",
     "Detector": "askew.deep",
@@ -91,13 +91,24 @@ def manifest_of(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def pack(value: Any) -> Tree:
-    """Turn an estimator or a method into a tree: its class's name, parameters and state."""
+    """Turn a fitted estimator into a tree: its class's name, parameters and state.
+
+    Raises
+    ------
+    AskewError
+        It is of a class that a model file cannot hold.
+    """
+    kind = type(value).__name__
+    if _known(kind) is not type(value) or not hasattr(value, "get_state"):
+        raise AskewError(
+            f"a {kind} cannot be saved: a model file holds the classes of Askew only; fit with one "
+            "of askew.rankers or askew.deep"
+        )
     tree: dict[str, Tree] = {
-        "kind": type(value).__name__,
+        "kind": kind,
         "params": {name: _plain(v) for name, v in value.get_params(deep=False).items()},
+        "state": value.get_state(),
     }
-    if hasattr(value, "get_state"):
-        tree["state"] = value.get_state()
     return tree
 
 
@@ -120,13 +131,20 @@ def fingerprint(tree: Tree) -> str:
 
 
 def _class_of(kind: str) -> Any:
+    found = _known(kind)
+    if found is None:
+        raise ModelFileError(f"it names the class {kind!r}, which this Askew does not have")
+    return found
+
+
+def _known(kind: str) -> Any:
+    """Find a class in the lists; None where it stands in none."""
     if kind in KINDS:
         return getattr(import_module(KINDS[kind]), kind)
     from askew.deep.methods import METHODS
+    from askew.rankers import RANKERS
 
-    if kind in METHODS:
-        return METHODS[kind]
-    raise ModelFileError(f"it names the class {kind!r}, which this version of Askew does not have")
+    return RANKERS.get(kind, METHODS.get(kind))
 
 
 def _plain(value: Any) -> Tree:

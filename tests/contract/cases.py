@@ -19,7 +19,7 @@ CASES: dict[str, Callable[[], Method]] = {
     "DeepSVDD, not pretrained": lambda: DeepSVDD(hidden=(8,), pretrain=False),
     "DeepSAD": lambda: DeepSAD(hidden=(8, 4)),
     "DeepSAD, plain": lambda: DeepSAD(eta=3.0, hidden=(8, 4), batch_norm=False, pretrain=False),
-    "DeepSAD, balanced": lambda: DeepSAD(hidden=(8, 4), balanced=True),
+    "DeepSAD, balanced": lambda: DeepSAD(hidden=(8, 4), batch_norm=False, balanced=True),
     "DevNet": lambda: DevNet(),
     "DevNet, linear": lambda: DevNet(hidden=()),
     "DevNet, deep": lambda: DevNet(hidden=(16, 8), margin=3.0),

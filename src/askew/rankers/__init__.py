@@ -1,1 +1,34 @@
-"""."""
+"""What the default is blended from.
+
+This list is the registry: a new ranker is one file and one line here.
+"""
+
+from __future__ import annotations
+
+from askew.rankers.bagged_boosting import BaggedBoosting
+from askew.rankers.bagged_trees import BaggedTrees
+from askew.rankers.base import Ranker
+from askew.rankers.blend import Blend
+from askew.rankers.isolation_trees import IsolationTrees
+from askew.rankers.kernel_logistic import KernelLogistic
+
+RANKERS: dict[str, type[Ranker]] = {
+    ranker.__name__: ranker
+    for ranker in (
+        BaggedTrees,
+        BaggedBoosting,
+        KernelLogistic,
+        IsolationTrees,
+        Blend,
+    )
+}
+
+__all__ = [
+    "RANKERS",
+    "BaggedBoosting",
+    "BaggedTrees",
+    "Blend",
+    "IsolationTrees",
+    "KernelLogistic",
+    "Ranker",
+]

@@ -1,0 +1,5 @@
+"""``python -m askew``."""
+
+from askew.cli.main import main
+
+main()

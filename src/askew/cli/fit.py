@@ -1,0 +1,52 @@
+"""``askew fit FILE -o MODEL``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from askew.cli.main import (
+    File,
+    IdColumn,
+    Json,
+    Kinds,
+    LabelColumn,
+    Seed,
+    ZeroUnlabeled,
+    app,
+    busy,
+    give,
+    kinds_of,
+    say,
+)
+
+
+@app.command()
+def fit(
+    file: File,
+    out: Annotated[
+        str, typer.Option("-o", "--out", metavar="MODEL", help="The model file to write.")
+    ],
+    label: LabelColumn = None,
+    id_column: IdColumn = None,
+    zero_unlabeled: ZeroUnlabeled = False,
+    kind: Kinds = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Learn from a table and its verdicts, and write a model file."""
+    from askew.cli.tables import fit_model, open_file, summary, told
+
+    kinds = kinds_of(kind)
+    with busy("Reading"):
+        opened = open_file(file, label=label, id_column=id_column, zero_unlabeled=zero_unlabeled)
+    with busy("Fitting"):
+        model = fit_model(opened, kinds=kinds, seed=seed)
+        model.save(out)
+    if as_json:
+        give({"written": out, **summary(model)})
+        return
+    for line in told(model):
+        say(line)
+    say(f"Written: {out} (model {model.id_})")

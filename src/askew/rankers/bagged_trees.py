@@ -1,0 +1,89 @@
+"""Bags of randomised trees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesClassifier
+
+from askew.rankers.bags import draw_bags
+from askew.rankers.base import Ranker, checked, product
+from askew.rankers.flat_trees import FlatTrees
+
+MOST_PROJECTIONS = 100
+
+
+class BaggedTrees(Ranker):
+    """Extremely randomised trees on small bags (see ``bags``); the score is the mean vote.
+
+    Source: Geurts, Ernst and Wehenkel, "Extremely randomized trees", Machine Learning 2006.
+    Beside the columns the trees see random projections of the standardised columns, so that they
+    can cut across columns too.
+
+    Parameters
+    ----------
+    n_bags, n_trees : int
+        Bags, and trees on each.
+    min_samples_leaf : int
+        Rows in a leaf, at least.
+    random_state : int, RandomState or None
+    """
+
+    def __init__(
+        self,
+        n_bags: int = 20,
+        n_trees: int = 15,
+        min_samples_leaf: int = 2,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_bags = n_bags
+        self.n_trees = n_trees
+        self.min_samples_leaf = min_samples_leaf
+        self.random_state = random_state
+
+    def _fit(
+        self, X: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
+    ) -> None:
+        d = X.shape[1]
+        k = min(max(d, 8), MOST_PROJECTIONS) if d > 1 else 0
+        scale = X.std(0, dtype=np.float64)
+        weights = rng.standard_normal((d, k)) / np.sqrt(d)
+        self.projection_ = weights / np.where(scale > 0, scale, 1.0)[:, np.newaxis]
+        wide = self._widened(X)
+        trees = []
+        for rows, anomaly in draw_bags(label, self.n_bags, rng):
+            forest = ExtraTreesClassifier(
+                n_estimators=self.n_trees,
+                min_samples_leaf=self.min_samples_leaf,
+                class_weight="balanced",
+                random_state=int(rng.integers(2**31)),
+            ).fit(wide[rows], anomaly)
+            trees += [(t.tree_, _share(t.tree_)) for t in forest.estimators_]
+        self.trees_ = FlatTrees.of(trees)
+
+    def _score(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        return self.trees_.mean(self._widened(X))
+
+    def _widened(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
+        projected = product(X.astype(np.float64), self.projection_)
+        return np.hstack([X, projected.astype(np.float32)])
+
+    def _state(self) -> dict[str, Any]:
+        return {"projection": self.projection_, "trees": self.trees_.state()}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        d = self.n_features_in_
+        k = np.asarray(state["projection"]).shape[1]
+        self.projection_ = checked(state, "projection", (d, k))
+        self.trees_ = FlatTrees.from_state(state["trees"], d + k)
+
+
+def _share(tree: Any) -> NDArray[np.float64]:
+    """Share of anomalies in each node, by weight; 0 where a bag holds none but anomalies."""
+    counts = tree.value[:, 0, :]
+    if counts.shape[1] == 1:
+        return np.zeros(len(counts))
+    share: NDArray[np.float64] = counts[:, 1] / counts.sum(axis=1)
+    return share

@@ -1,0 +1,122 @@
+"""What every ranker shares: its face, its checks, and products that do not depend on company."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
+
+from askew.errors import FitError, ModelFileError
+from askew.labels import Label, read_labels
+
+CHUNK = 2048
+LANES = 16
+
+
+class Ranker(BaseEstimator, ABC):  # type: ignore[misc]
+    """An estimator that ranks the rows of a finite matrix.
+
+    ``fit(X, y)`` takes (n, d) and labels in {1 anomaly, 0 normal, -1 not looked at} or None;
+    ``decision_function(X)`` gives (n,), higher = more anomalous, each row by itself.
+    """
+
+    needs_anomalies = True
+
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+        """Learn from rows (n, d) and what is known of some (n,).
+
+        Raises
+        ------
+        FitError
+            No known anomaly, for a ranker that needs one.
+        """
+        x = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
+        label = read_labels(y, n_rows=len(x)).values
+        if self.needs_anomalies and not (label == Label.ANOMALY).any():
+            raise FitError(
+                f"{type(self).__name__} needs at least one known anomaly (1) and found none; "
+                "label one, or rank with IsolationTrees or Blend, which do without"
+            )
+        # One thread: sums are then the same whatever the machine, and small ones are faster.
+        with threadpool_limits(1):
+            self._fit(x, label, np.random.default_rng(self._seed()))
+        return self
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Score rows (n, d) -> (n,): higher is more anomalous."""
+        check_is_fitted(self)
+        x = validate_data(self, X, dtype=np.float32, reset=False)
+        with threadpool_limits(1):
+            return self._score(x)
+
+    def get_state(self) -> dict[str, Any]:
+        """Give everything learned, as plain values and arrays."""
+        check_is_fitted(self)
+        return {"n_features_in_": self.n_features_in_, **self._state()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take up what ``get_state`` gave, on an estimator with the same parameters.
+
+        Raises
+        ------
+        ModelFileError
+            It is something else.
+        """
+        try:
+            self.n_features_in_ = int(state["n_features_in_"])
+            self._restore(state)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            name = type(self).__name__
+            raise ModelFileError(f"{name}: the saved state does not fit ({error!r})") from error
+
+    def _seed(self) -> int | None:
+        seed = self.random_state
+        if seed is None or isinstance(seed, int | np.integer):
+            return None if seed is None else int(seed)
+        return int(seed.randint(2**31))
+
+    @abstractmethod
+    def _fit(
+        self, X: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
+    ) -> None: ...
+
+    @abstractmethod
+    def _score(self, X: NDArray[np.float32]) -> NDArray[np.float64]: ...
+
+    @abstractmethod
+    def _state(self) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def _restore(self, state: dict[str, Any]) -> None: ...
+
+
+def product(X: NDArray[np.float64], W: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Multiply (n, d) by (d, k) so that a row's result does not depend on its company.
+
+    Matrix libraries take other routes at the edges of blocks, which shows in the last bit. So the
+    rows are cut into chunks of one size, and both ends are filled up with zeros.
+    """
+    n, k = len(X), W.shape[1]
+    wide = np.zeros((len(W), k + -k % LANES))
+    wide[:, :k] = W
+    out = np.empty((n, k))
+    chunk = np.empty((CHUNK, X.shape[1]))
+    for start in range(0, n, CHUNK):
+        rows = X[start : start + CHUNK]
+        chunk[: len(rows)] = rows
+        chunk[len(rows) :] = 0
+        out[start : start + CHUNK] = (chunk @ wide)[: len(rows), :k]
+    return out
+
+
+def checked(state: dict[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Take a finite array of a given shape from a saved state; ValueError otherwise."""
+    array = np.asarray(state[name], np.float64)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape} and finite numbers")
+    return array

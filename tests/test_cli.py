@@ -1,0 +1,319 @@
+"""The command line as its user meets it, and what it says of files that cannot be used."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pv
+import pyarrow.parquet as pq
+import pytest
+
+import askew
+from askew.cli.main import main
+
+
+@dataclass
+class Ran:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a command in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path, code: int = 0) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["askew", *map(str, arguments)])
+        capsys.readouterr()
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            try:
+                main()
+                left = 0
+            except SystemExit as exit:
+                left = int(exit.code or 0)
+        told = capsys.readouterr()
+        assert left == code, told.err
+        return Ran(left, told.out, told.err)
+
+    return call
+
+
+def test_a_process_of_its_own_exits_with_the_code(csv: Path) -> None:
+    for arguments, code in ((["info", "gone.askew"], 2), (["nonsense"], 2), (["--help"], 0)):
+        ran = subprocess.run(
+            [sys.executable, "-m", "askew", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=csv.parent,
+            check=False,
+        )
+        assert ran.returncode == code
+        assert "Traceback" not in ran.stderr
+
+
+@pytest.fixture
+def csv(payments: pd.DataFrame, verdicts: pd.Series, tmp_path: Path) -> Path:
+    table = payments.assign(verdict=verdicts.reindex(payments.index)).reset_index()
+    table.insert(2, "code", [f"{i % 7:03d}" for i in range(200)])
+    table.to_csv(tmp_path / "payments.csv", index=False)
+    return tmp_path / "payments.csv"
+
+
+def read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def test_rank_keeps_the_files_columns_and_order(cli: Any, csv: Path) -> None:
+    ran = cli("rank", csv, "--label", "verdict", "--id", "tx", "-o", "out.csv")
+    before, after = read(csv), read(csv.parent / "out.csv")
+    pd.testing.assert_frame_equal(after[before.columns], before)
+    assert list(after.columns[len(before.columns) :]) == [
+        "askew_score",
+        "askew_percentile",
+        "askew_rank",
+        "askew_reason_1",
+        "askew_reason_2",
+        "askew_reason_3",
+        "askew_verdict",
+    ]
+    assert set(after.index[after["askew_rank"].astype(int) <= 8]) == set(range(8))
+    assert after["askew_verdict"].tolist() == before["verdict"].tolist()
+    assert 'Labels: 2 anomaly, 4 normal, 194 not looked at (column "verdict")' in ran.out
+
+
+def test_rank_sorts_and_cuts(cli: Any, csv: Path) -> None:
+    cli("rank", csv, "--label", "verdict", "--id", "tx", "-o", "out.csv", "--sort", "--top", "5")
+    assert read(csv.parent / "out.csv")["askew_rank"].tolist() == list("12345")
+
+
+def test_every_format_gives_the_same_ranks(cli: Any, csv: Path) -> None:
+    table = pv.read_csv(csv)
+    home = csv.parent
+    pq.write_table(table, home / "t.parquet")
+    with pa.OSFile(str(home / "t.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as w:
+        w.write_table(table)
+    ranks = []
+    for name in ("t.parquet", "t.arrow"):
+        cli("rank", name, "--label", "verdict", "--id", "tx", "-o", f"{name}.out.parquet")
+        ranked = pq.read_table(home / f"{name}.out.parquet")
+        assert ranked.select(table.column_names).to_pylist() == table.to_pylist()
+        ranks.append(ranked.column("askew_rank").to_pylist())
+    assert ranks[0] == ranks[1]
+
+
+def test_fit_info_rank_explain(cli: Any, csv: Path) -> None:
+    fitted = cli("fit", csv, "--label", "verdict", "--id", "tx", "-o", "m.askew", "--json")
+    written = json.loads(fitted.out)
+    info = json.loads(cli("info", "m.askew", "--json").out)
+    assert info["model"] == written["model"]
+    assert info["labels"]["n_anomaly"] == 2
+    assert {c["name"]: c["kind"] for c in info["columns"]}["country"] == "category"
+    assert "Ranker: Blend(random_state=0)" in cli("info", "m.askew").out
+    ranked = json.loads(cli("rank", csv, "-m", "m.askew", "-o", "r.parquet", "--json").out)
+    assert [row["askew_rank"] for row in ranked["first"]] == list(range(1, 11))
+    assert {row["tx"] for row in ranked["first"][:8]} == {f"tx-{i:04d}" for i in range(8)}
+    # Without the verdict column, as new rows come.
+    fresh = pd.read_csv(csv, dtype={"code": str}).drop(columns="verdict")
+    fresh.to_csv(csv.parent / "fresh.csv", index=False)
+    again = json.loads(cli("rank", "fresh.csv", "-m", "m.askew", "--json").out)
+    scores = [[row["askew_score"] for row in r["first"]] for r in (ranked, again)]
+    assert scores[0] == scores[1]
+    told = cli("explain", "m.askew", csv, "tx-0000").out
+    assert re.search(r"Row tx-0000: rank \d of 200, score .*; called an anomaly", told)
+    assert "amount 9,850: higher than" in told
+    why = json.loads(cli("explain", "m.askew", csv, "tx-0000", "--json").out)
+    assert "amount" in [reason["column"] for reason in why["reasons"]]
+    assert askew.load(csv.parent / "m.askew").id_ == written["model"]
+
+
+def test_the_same_command_twice_writes_the_same_bytes(cli: Any, csv: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        cli("rank", csv, "--label", "verdict", "--id", "tx", "-o", name)
+    assert (csv.parent / "a.csv").read_bytes() == (csv.parent / "b.csv").read_bytes()
+
+
+def test_demo_finds_more_than_an_isolation_forest(cli: Any, tmp_path: Path) -> None:
+    ran = json.loads(cli("demo", "--json").out)
+    found = ran["found"]
+    assert found["unjudged"] == 377
+    assert found["malignant_unjudged"] == 25
+    assert found["askew"] > found["isolation_forest"] > found["random"]
+    page = (tmp_path / "askew-demo" / "report.html").read_text()
+    assert page.count("<article>") == 50
+    assert "<svg" in page
+    assert not re.search(r"<script|https?://|src=|@import|url\(", page)
+    assert len(read(tmp_path / "askew-demo" / "ranked.csv")) == 387
+
+
+def test_no_labels_work_and_are_told(cli: Any, csv: Path) -> None:
+    table = pd.read_csv(csv).drop(columns=["verdict"])
+    table.to_csv(csv.parent / "bare.csv", index=False)
+    assert "ranks without verdicts" in cli("rank", "bare.csv", "-o", "o.csv").out
+
+
+def test_a_page_of_a_hostile_table_shows_text(cli: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"<b>amount</b>": rng.normal(size=60), "who": ["<script>alert(1)</script>", "a & b"] * 30}
+    )
+    table.loc[0, "<b>amount</b>"] = 99
+    table.to_csv(tmp_path / "t.csv", index=False)
+    cli("rank", "t.csv", "--report", "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "<script" not in page
+    assert "<b>" not in page
+    assert "&lt;script&gt;" in page
+
+
+class TestBadInput:
+    def refused(self, cli: Any, tmp_path: Path, *arguments: str) -> str:
+        """Run a command that must fail; nothing may be written."""
+        before = sorted(p.name for p in tmp_path.iterdir())
+        ran = cli(*arguments, code=2)
+        assert sorted(p.name for p in tmp_path.iterdir()) == before
+        assert ran.out == ""
+        message: str = ran.err
+        assert message.startswith("askew: "), message
+        return message
+
+    @pytest.mark.parametrize(
+        ("name", "content", "said"),
+        [
+            ("gone.csv", None, "no such file: gone.csv"),
+            ("empty.csv", b"", "empty.csv is empty"),
+            ("header.csv", b"a,b\n", "header.csv holds a header and no rows"),
+            ("broken.parquet", b"PAR1 and then nothing", "broken.parquet could not be read"),
+            ("latin.csv", "a,b\n1,caf\xe9\n2,x\n".encode("latin-1"), "latin.csv.*UTF-8"),
+            ("ragged.csv", b"a,b\n1,2\n1,2,3\n", "ragged.csv"),
+            ("twice.csv", b"a,a\n1,2\n3,4\n", "'a' stands there more than once"),
+            ("one.csv", b"a,b\n1,2\n", "1 sample"),
+            ("alike.csv", b"a,b\n1,x\n1,x\n1,x\n", "all 3 rows are identical"),
+            ("ids.csv", b"tx\n" + b"\n".join(b"t%d" % i for i in range(50)), "'tx'"),
+            ("inf.csv", b"a,b\n1,2\ninf,3\n2,5\n", "'a'.*row 2"),
+            ("big.csv", b"a,b\n1,2\n1e200,3\n2,5\n", "'a'.*row 2"),
+            ("odd.xlsx", b"a,b\n", "odd.xlsx: .xlsx is not a known table format"),
+        ],
+    )
+    def test_files(
+        self, cli: Any, tmp_path: Path, name: str, content: bytes | None, said: str
+    ) -> None:
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        message = self.refused(cli, tmp_path, "rank", name, "-o", "out.csv")
+        assert re.search(said, message, re.DOTALL), message
+
+    def test_a_truncated_parquet(self, cli: Any, csv: Path) -> None:
+        pq.write_table(pv.read_csv(csv), csv.parent / "t.parquet")
+        whole = (csv.parent / "t.parquet").read_bytes()
+        (csv.parent / "t.parquet").write_bytes(whole[: len(whole) // 2])
+        message = self.refused(cli, csv.parent, "rank", "t.parquet", "-o", "out.csv")
+        assert "t.parquet could not be read as .parquet" in message
+
+    def test_columns_that_are_not_there(self, cli: Any, csv: Path) -> None:
+        message = self.refused(cli, csv.parent, "rank", csv.name, "--label", "fraud", "-o", "o.csv")
+        assert "--label names the column 'fraud', which the file lacks" in message
+        message = self.refused(cli, csv.parent, "rank", csv.name, "--id", "key", "-o", "o.csv")
+        assert "--id names the column 'key'" in message
+        message = self.refused(cli, csv.parent, "rank", csv.name, "--kind", "zip=category")
+        assert "'zip'" in message
+
+    def test_unknown_label_words(self, cli: Any, csv: Path) -> None:
+        text = csv.read_text().replace("anomaly", "fraud")
+        csv.write_text(text)
+        message = self.refused(
+            cli, csv.parent, "rank", csv.name, "--label", "verdict", "--id", "tx", "-o", "o.csv"
+        )
+        assert (
+            "column \"verdict\" holds 'fraud' (2 times, first at ids 'tx-0000', 'tx-0003')"
+            in message
+        )
+
+    def test_minus_one_in_a_file_has_two_readings(self, cli: Any, tmp_path: Path) -> None:
+        (tmp_path / "t.csv").write_text("a,y\n1,-1\n2,1\n3,-1\n")
+        message = self.refused(cli, tmp_path, "rank", "t.csv", "--label", "y", "-o", "o.csv")
+        assert "not looked at" in message
+        assert "labels_from_outlier" in message
+
+    def test_repeated_ids(self, cli: Any, csv: Path) -> None:
+        csv.write_text(csv.read_text().replace("tx-0001", "tx-0000"))
+        message = self.refused(cli, csv.parent, "rank", csv.name, "--id", "tx", "-o", "o.csv")
+        assert "'tx-0000' in rows 1 and 2" in message
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (lambda t: t.drop(columns="amount"), "now missing:\n- amount"),
+            (lambda t: t.assign(more=1), "unseen at fit time:\n- more"),
+            (lambda t: t[t.columns[::-1]], "same order"),
+            (lambda t: t.assign(amount="much"), "amount"),
+        ],
+    )
+    def test_other_columns_at_scoring(self, cli: Any, csv: Path, change: Any, said: str) -> None:
+        cli("fit", csv, "--label", "verdict", "--id", "tx", "-o", "m.askew")
+        table = change(pd.read_csv(csv, dtype={"code": str}).drop(columns="verdict"))
+        table.to_csv(csv.parent / "new.csv", index=False)
+        message = self.refused(cli, csv.parent, "rank", "new.csv", "-m", "m.askew", "-o", "o.csv")
+        assert said in message
+
+    def test_model_files(self, cli: Any, csv: Path) -> None:
+        (csv.parent / "not.askew").write_bytes(b"hello")
+        message = self.refused(cli, csv.parent, "info", "not.askew")
+        assert "not.askew: is not a model file" in message
+        assert "there is no such file" in self.refused(cli, csv.parent, "info", "gone.askew")
+
+    def test_an_output_that_cannot_be_written(self, cli: Any, csv: Path) -> None:
+        message = self.refused(cli, csv.parent, "rank", csv.name, "-o", "no/where.csv")
+        assert "no such folder" in message
+        message = self.refused(cli, csv.parent, "rank", csv.name, "-o", "out.docx")
+        assert ".docx is not a known table format" in message
+
+    def test_a_row_that_is_not_there(self, cli: Any, csv: Path) -> None:
+        cli("fit", csv, "--label", "verdict", "--id", "tx", "-o", "m.askew")
+        message = self.refused(cli, csv.parent, "explain", "m.askew", csv.name, "tx-9999")
+        assert "no row has the id 'tx-9999'" in message
+
+    def test_a_column_that_is_all_missing_is_left_out_and_said(
+        self, cli: Any, tmp_path: Path
+    ) -> None:
+        rows = "".join(f"{i * i % 17},\n" for i in range(40))
+        (tmp_path / "t.csv").write_text("a,b\n" + rows)
+        ran = cli("rank", "t.csv", "-o", "o.csv")
+        assert "askew: note: left out, as all their cells are missing: 'b'" in ran.err
+
+    def test_ranking_twice_is_refused_by_name(self, cli: Any, csv: Path) -> None:
+        cli("rank", csv, "-o", "once.csv")
+        message = self.refused(cli, csv.parent, "rank", "once.csv", "-o", "twice.csv")
+        assert "already has the column 'askew_score'" in message
+
+
+def test_help_names_every_command_and_the_exit_codes(cli: Any) -> None:
+    told = cli("--help").out
+    for word in ("demo", "fit", "rank", "explain", "info", "Exit codes: 0 done"):
+        assert word in told
+    for command in ("demo", "fit", "rank", "explain", "info"):
+        assert "--json" in cli(command, "--help").out
+
+
+def test_help_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, askew, askew.cli.main;"
+        "heavy = {'torch', 'sklearn', 'scipy', 'pyarrow', 'pandas', 'polars', 'numpy'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"

@@ -1,0 +1,286 @@
+"""The default's members and their blend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, IsolationForest
+from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
+
+from askew.errors import FitError, ModelFileError
+from askew.persist import pack, unpack
+from askew.rankers import (
+    RANKERS,
+    BaggedBoosting,
+    BaggedTrees,
+    Blend,
+    IsolationTrees,
+    KernelLogistic,
+    Ranker,
+)
+from askew.rankers.bags import LEAST, draw_bags
+from askew.rankers.flat_trees import FlatTrees
+from askew.rankers.kernel_logistic import _weights, orthogonal_directions
+
+SMALL: dict[str, Ranker] = {
+    "BaggedTrees": BaggedTrees(n_bags=4, n_trees=5, random_state=0),
+    "BaggedBoosting": BaggedBoosting(n_bags=4, n_trees=5, random_state=0),
+    "KernelLogistic": KernelLogistic(n_directions=60, random_state=0),
+    "IsolationTrees": IsolationTrees(n_trees=30, random_state=0),
+    "Blend": Blend(random_state=0),
+}
+rankers = pytest.mark.parametrize("name", SMALL)
+
+
+def table(n: int = 400, d: int = 6) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """Give rows of which the first 30 lie off in two columns; ten of them and 20 others judged."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(n, d)).astype(np.float32)
+    X[:30, :2] += 3.5
+    y = np.full(n, -1, np.int8)
+    y[:10] = 1
+    y[200:220] = 0
+    return X, y
+
+
+def truth(n: int = 400) -> NDArray[np.bool_]:
+    return np.arange(n) < 30
+
+
+def test_every_registered_ranker_is_a_case() -> None:
+    assert set(SMALL) == set(RANKERS)
+
+
+@rankers
+def test_hidden_anomalies_are_ranked_high(name: str) -> None:
+    X, y = table()
+    scores = clone(SMALL[name]).fit(X, y).decision_function(X)
+    open_rows = y == -1
+    assert roc_auc_score(truth()[open_rows], scores[open_rows]) > 0.93
+
+
+@rankers
+def test_a_row_scores_alike_alone_in_any_order_and_on_any_number_of_threads(name: str) -> None:
+    X, y = table()
+    model = clone(SMALL[name]).fit(X, y)
+    many = np.random.default_rng(0).normal(size=(2500, X.shape[1])).astype(np.float32)
+    scores = model.decision_function(many)
+    order = np.random.default_rng(1).permutation(len(many))
+    np.testing.assert_array_equal(model.decision_function(many[order]), scores[order])
+    np.testing.assert_array_equal(model.decision_function(many[:1]), scores[:1])
+    np.testing.assert_array_equal(model.decision_function(many[77:400]), scores[77:400])
+    with threadpool_limits(2):
+        np.testing.assert_array_equal(model.decision_function(many), scores)
+
+
+@rankers
+def test_the_seed_alone_decides(name: str) -> None:
+    X, y = table()
+    before = X.copy(), y.copy()
+    np.random.seed(0)  # noqa: NPY002  # the global state is what is looked at
+    state = np.random.get_state()[1].tolist()  # type: ignore[index]  # noqa: NPY002
+    first = clone(SMALL[name]).fit(X, y).decision_function(X)
+    assert np.random.get_state()[1].tolist() == state  # type: ignore[index]  # noqa: NPY002
+    np.testing.assert_array_equal(X, before[0])
+    np.testing.assert_array_equal(y, before[1])
+    np.testing.assert_array_equal(clone(SMALL[name]).fit(X, y).decision_function(X), first)
+    other = clone(SMALL[name]).set_params(random_state=1).fit(X, y).decision_function(X)
+    assert (other != first).any()
+
+
+@rankers
+def test_a_saved_state_scores_alike(name: str) -> None:
+    X, y = table()
+    model = clone(SMALL[name]).fit(X, y)
+    again = unpack(pack(model))
+    np.testing.assert_array_equal(again.decision_function(X), model.decision_function(X))
+
+
+@rankers
+def test_a_state_that_is_not_its_own_is_refused(name: str) -> None:
+    X, y = table()
+    model = clone(SMALL[name]).fit(X, y)
+    state = model.get_state()
+    for key in state:
+        with pytest.raises(ModelFileError):
+            clone(model).set_state({k: v for k, v in state.items() if k != key})
+        with pytest.raises(ModelFileError):
+            clone(model).set_state({**state, key: "x"})
+    with pytest.raises(ModelFileError):
+        clone(model).set_state({**state, "n_features_in_": 2})
+
+
+@pytest.mark.parametrize("name", [n for n, r in SMALL.items() if r.needs_anomalies])
+def test_without_an_anomaly_the_learners_refuse(name: str) -> None:
+    X, y = table()
+    with pytest.raises(FitError, match=f"{name} needs at least one known anomaly"):
+        clone(SMALL[name]).fit(X, np.where(y == 1, -1, y))
+
+
+class TestBlend:
+    @pytest.mark.parametrize(
+        ("labels", "members"),
+        [
+            ({}, 1),
+            ({1: 1}, 4),
+            ({1: 10}, 4),
+            ({0: 20}, 4),
+            ({1: 5, 0: 20}, 4),
+            ({1: 30, 0: 370}, 4),
+        ],
+    )
+    def test_every_kind_of_labelling_ranks_anomalies_high(
+        self, labels: dict[int, int], members: int
+    ) -> None:
+        X, _ = table()
+        y = np.full(len(X), -1)
+        y[: labels.get(1, 0)] = 1
+        y[400 - labels.get(0, 0) :] = 0
+        model = Blend(random_state=0).fit(X, y)
+        assert len(model.members_) == members
+        open_rows = y != 1
+        if labels.get(1) == 30:
+            open_rows = np.ones(400, bool)
+        assert roc_auc_score(truth()[open_rows], model.decision_function(X)[open_rows]) > 0.9
+
+    def test_it_is_the_weighted_sum_of_its_members(self) -> None:
+        X, y = table()
+        model = Blend(random_state=0).fit(X, y)
+        z = model.member_scores(X)
+        np.testing.assert_allclose(z.mean(0), 0, atol=1e-9)
+        np.testing.assert_allclose(z.std(0), 1)
+        weights = np.array([weight for _, weight, _, _ in model.members_])
+        np.testing.assert_allclose(z @ weights, model.decision_function(X))
+
+    def test_a_verdict_moves_its_row(self) -> None:
+        X, y = table()
+        more = y.copy()
+        more[300] = 1
+        ranks = [
+            (-Blend(random_state=0).fit(X, labels).decision_function(X)).argsort().argsort()[300]
+            for labels in (y, more)
+        ]
+        assert ranks[1] < ranks[0]
+
+    def test_odd_shapes_work(self) -> None:
+        rng = np.random.default_rng(0)
+        for n, d in ((2, 1), (3, 500), (50, 1), (30, 200)):
+            X = rng.normal(size=(n, d))
+            y = np.r_[1, np.full(n - 1, -1)]
+            assert np.isfinite(Blend(random_state=0).fit(X, y).decision_function(X)).all()
+
+
+class TestBags:
+    @given(
+        anomalies=st.integers(1, 60),
+        normals=st.integers(0, 300),
+        others=st.integers(0, 300),
+        seed=st.integers(0, 100),
+    )
+    @settings(max_examples=60, deadline=None)
+    def test_a_bag_holds_the_anomalies_and_a_few_others_once_each(
+        self, anomalies: int, normals: int, others: int, seed: int
+    ) -> None:
+        label = np.repeat([1, 0, -1], [anomalies, normals, others]).astype(np.int8)
+        for rows, anomaly in draw_bags(label, 3, np.random.default_rng(seed)):
+            assert len(set(rows)) == len(rows)
+            assert set(rows[anomaly]) == set(range(anomalies))
+            assert (label[rows[~anomaly]] != 1).all()
+            size = max(LEAST, 4 * anomalies)
+            assert (~anomaly).sum() == min(size, normals + others)
+            if others >= size and normals:
+                assert (label[rows] == 0).sum() == min(normals, size // 2)
+
+
+class TestFlatTrees:
+    def test_extra_trees_vote_as_scikit_learns_do(self) -> None:
+        X, y = table()
+        forest = ExtraTreesClassifier(20, random_state=0).fit(X, y == 1)
+        share = [t.tree_.value[:, 0, 1] / t.tree_.value[:, 0].sum(1) for t in forest.estimators_]
+        flat = FlatTrees.of(zip((t.tree_ for t in forest.estimators_), share, strict=True))
+        np.testing.assert_allclose(flat.mean(X), forest.predict_proba(X)[:, 1], rtol=1e-12)
+
+    def test_boosted_trees_add_up_as_scikit_learns_do(self) -> None:
+        X, y = table()
+        boosted = GradientBoostingClassifier(n_estimators=15, random_state=0, init="zero")
+        boosted.fit(X, y == 1)
+        flat = FlatTrees.of((t.tree_, t.tree_.value[:, 0, 0]) for t in boosted.estimators_[:, 0])
+        np.testing.assert_allclose(15 * 0.1 * flat.mean(X), boosted.decision_function(X), rtol=1e-9)
+
+    def test_isolation_ranks_as_scikit_learns_does(self) -> None:
+        X, _ = table()
+        ours = IsolationTrees(n_trees=50, random_state=0).fit(X)
+        seed = int(np.random.default_rng(0).integers(2**31))
+        theirs = IsolationForest(n_estimators=50, max_samples=256, random_state=seed).fit(X)
+        # Theirs is 2 ** (-path / c): the same order, and the same path up to the constant c.
+        path = -np.log2(-theirs.score_samples(X))
+        ratio = -ours.decision_function(X) / path
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-6)
+
+    def test_damaged_trees_are_refused(self) -> None:
+        X, y = table()
+        state = BaggedTrees(n_bags=2, n_trees=3, random_state=0).fit(X, y).trees_.state()
+        n = len(state["value"])
+        leaf = int(np.flatnonzero(state["child"] == np.arange(n))[0])
+        inner = int(np.flatnonzero(state["child"] != np.arange(n))[1])
+        width = 6 + 8
+
+        def changed(name: str, at: int, value: float) -> dict[str, Any]:
+            array = state[name].copy()
+            array[at] = value
+            return {**state, name: array}
+
+        assert FlatTrees.from_state(state, width).roots.shape == (6,)
+        for bad in (
+            changed("child", inner, n - 1),  # its sibling would lie outside
+            changed("child", inner, 2**31 - 1),
+            changed("child", inner, -5),
+            changed("child", inner, 0),  # a circle
+            changed("child", inner, inner),  # a leaf with a finite threshold
+            changed("threshold", leaf, 0.5),  # walks on to what is no child
+            changed("threshold", inner, np.nan),
+            changed("feature", inner, width),
+            changed("feature", inner, -1),
+            changed("roots", 0, n),
+            changed("value", leaf, np.nan),
+            {**state, "roots": state["roots"][:0]},
+            {**state, "value": state["value"][:-1]},
+            {**state, "child": state["child"].astype(float)},
+        ):
+            with pytest.raises(ModelFileError):
+                FlatTrees.from_state(bad, width)
+
+
+class TestKernelLogistic:
+    def test_directions_are_orthogonal_and_as_long_as_gaussian_ones(self) -> None:
+        W = orthogonal_directions(30, 90, np.random.default_rng(0))
+        assert W.shape == (30, 90)
+        block = W[:, :30].T @ W[:, :30]
+        np.testing.assert_allclose(block - np.diag(np.diag(block)), 0, atol=1e-9)
+        assert (W**2).sum(0).mean() == pytest.approx(30, rel=0.1)
+
+    def test_features_approximate_the_gaussian_kernel(self) -> None:
+        X, y = table()
+        model = KernelLogistic(n_directions=4000, bandwidths=(0.5,), random_state=0).fit(X, y)
+        z = model._standardized(X[:40].astype(float))
+        features = model._features(z)
+        square = ((z[:, None] - z[None]) ** 2).sum(-1)
+        rows = model._standardized(X.astype(float))
+        median = np.median(((rows[:, None] - rows[None]) ** 2).sum(-1)[np.triu_indices(400, 1)])
+        np.testing.assert_allclose(features @ features.T, np.exp(-0.5 * square / median), atol=0.05)
+
+    def test_kinds_are_weighed_evenly_and_known_normals_up_to_half(self) -> None:
+        label = np.repeat([1, 0, -1], [5, 10, 985]).astype(np.int8)
+        weight = _weights(label)
+        sums = [weight[label == kind].sum() for kind in (1, 0, -1)]
+        assert sums == pytest.approx([500, 500 * 0.25, 500 * 0.75])
+        all_judged = np.repeat([1, 0], [5, 95]).astype(np.int8)
+        weight = _weights(all_judged)
+        assert weight[all_judged == 1].sum() == pytest.approx(weight[all_judged == 0].sum())
