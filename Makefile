@@ -52,5 +52,8 @@ bench: $(BENCH)/.ready  ## Deep SAD beside DeepOD's: time of fit and score, one 
 bench-quality: $(READY)  ## the default over the real tables of ../shared/panel, one JSON line a run
 	$(BIN)/python benchmarks/quality.py --setting ratio0.05 --seeds 0 --who askew,logreg,deepsad,iforest
 
+bench-market: $(READY)  ## 300 verdicts on 45,211 rows of text and numbers, file to file
+	$(BIN)/python benchmarks/market.py
+
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) $(BENCH) .mypy_cache .ruff_cache .pytest_cache askew-demo

@@ -14,7 +14,14 @@ from sklearn.ensemble import IsolationForest
 
 from askew import Askew
 from askew.deep import Detector, DevNet
-from askew.errors import AskewError, DataError, LabelError, SchemaError, TableWarning
+from askew.errors import (
+    AskewError,
+    DataError,
+    LabelError,
+    LabelWarning,
+    SchemaError,
+    TableWarning,
+)
 from askew.model import COLUMNS, _order, _shared_ranks
 
 
@@ -139,6 +146,15 @@ class TestVerdicts:
         before = model.rank(payments)["askew_rank"]["tx-0150"]
         after = model.refit(payments, {"tx-0150": "anomaly"})
         assert after.rank(payments)["askew_rank"]["tx-0150"] < before
+
+    def test_a_mostly_normal_truth_is_warned_of_once(self) -> None:
+        X = np.random.default_rng(0).normal(size=(1200, 2))
+        y = (np.arange(1200) < 60).astype(int)
+        X[:60] += 3
+        with pytest.warns(LabelWarning) as caught:
+            Askew(random_state=0).fit(X, y)
+        assert len(caught) == 1
+        assert "95% are 0" in str(caught[0].message)
 
     def test_an_unsure_verdict_is_shown_and_never_trains(
         self, payments: pd.DataFrame, verdicts: pd.Series

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -16,7 +17,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from askew import persist, reasons
-from askew.errors import DataError, ModelFileError
+from askew.errors import DataError, LabelWarning, ModelFileError
 from askew.labels import Label, Labels, Reading, read_labels
 from askew.rankers import Blend
 from askew.table import array_frame, row_keys, to_frame
@@ -330,7 +331,10 @@ class Askew(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not isinstance(seed, int | np.integer | None):
             seed = int(check_random_state(seed).randint(2**31))
         self.ranker_ = Blend(random_state=seed) if self.ranker is None else clone(self.ranker)
-        self.ranker_.fit(x, labels.values)
+        with warnings.catch_warnings():
+            # What the verdicts may mean was told when they were read; a ranker would tell again.
+            warnings.simplefilter("ignore", LabelWarning)
+            self.ranker_.fit(x, labels.values)
         scores = self.ranker_.decision_function(x)
         self.quantiles_ = np.quantile(scores, GRID)
         self.offset_ = default_cut(scores, labels.values, self.contamination)
