@@ -22,7 +22,7 @@ from askew.errors import (
     SchemaError,
     TableWarning,
 )
-from askew.model import COLUMNS, _order, _shared_ranks
+from askew.ranking import COLUMNS, order_of, shared_ranks
 
 
 @pytest.fixture
@@ -108,10 +108,10 @@ class TestRank:
     def test_equal_scores_share_a_rank_and_their_order_is_not_the_files(self) -> None:
         scores = np.array([1.0, 3.0, 1.0, 2.0])
         x = np.array([[5.0], [0.0], [4.0], [0.0]], dtype=np.float32)
-        order = _order(scores, x)
+        order = order_of(scores, x)
         other = np.array([2, 1, 0, 3])
-        np.testing.assert_array_equal(x[order], x[other][_order(scores[other], x[other])])
-        assert _shared_ranks(scores[order]).tolist() == [1, 2, 3, 3]
+        np.testing.assert_array_equal(x[order], x[other][order_of(scores[other], x[other])])
+        assert shared_ranks(scores[order]).tolist() == [1, 2, 3, 3]
 
 
 class TestVerdicts:

@@ -118,7 +118,7 @@ def test_a_newer_file_is_refused_by_name(file: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["os.system", "Popen", "IsolationForest", "eval", ""])
 def test_a_class_that_is_not_in_the_list_is_never_made(file: Path, kind: str) -> None:
-    rewritten(file, lambda m: m["estimator"]["state"]["ranker"].update(kind=kind))
+    rewritten(file, lambda m: m["estimator"]["state"]["ranker"]["$estimator"].update(kind=kind))
     with pytest.raises(ModelFileError, match="which this Askew does not have"):
         askew.load(file)
 
@@ -134,7 +134,7 @@ def test_a_class_that_is_not_in_the_list_is_never_made(file: Path, kind: str) ->
         lambda m: m["estimator"]["state"].update(quantiles=[0.0]),
         lambda m: m["estimator"]["state"].update(offset="high"),
         lambda m: m["estimator"]["state"].update(ranker=None),
-        lambda m: m["estimator"]["state"]["ranker"].update(state={}),
+        lambda m: m["estimator"]["state"]["ranker"]["$estimator"].update(state={}),
         lambda m: m["estimator"]["state"].update(labels={"n_anomaly": 1}),
         lambda m: m["estimator"]["state"].update(verdicts=[["a"], [1, 0]]),
         lambda m: m["estimator"]["state"].update(quantiles={"$array": "gone"}),

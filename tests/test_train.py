@@ -104,8 +104,8 @@ class TestTrain:
         for name, value in (("epochs", 0), ("learning_rate", -1.0), ("clip_norm", 0.0)):
             with pytest.raises(MethodError, match=name):
                 go(Line(), **{name: value})
-        with pytest.raises(MethodError, match=r"eta is 0; expected greater than 0"):
-            go(DeepSAD(eta=0))
+        with pytest.raises(MethodError, match=r"eta is 0\.0; expected greater than 0"):
+            go(DeepSAD(eta=0.0))
         with pytest.raises(MethodError, match="hidden"):
             go(DeepSAD(hidden=()))
         with pytest.raises(MethodError, match="margin"):

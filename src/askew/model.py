@@ -20,6 +20,7 @@ from askew import persist, reasons
 from askew.errors import DataError, LabelWarning, ModelFileError
 from askew.labels import Label, Labels, Reading, read_labels
 from askew.rankers import Blend
+from askew.ranking import COLUMNS, order_of, shared_ranks, with_columns
 from askew.table import array_frame, row_keys, to_frame
 from askew.table.encode import encode
 from askew.table.schema import Schema, check_columns, infer_schema
@@ -27,16 +28,6 @@ from askew.threshold import default_cut
 
 GRID = np.linspace(0, 1, 1001)
 EXPLAINED = 1000  # rows that rank() explains unless told otherwise
-
-COLUMNS = (
-    "askew_score",
-    "askew_percentile",
-    "askew_rank",
-    "askew_reason_1",
-    "askew_reason_2",
-    "askew_reason_3",
-    "askew_verdict",
-)
 
 
 @dataclass(frozen=True)
@@ -220,9 +211,9 @@ class Askew(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         table = self._open(X)
         x = encode(self.schema_, table.columns)
         scores = self._score(x)
-        order = _order(scores, x)
+        order = order_of(scores, x)
         rank = np.empty(len(scores), np.int64)
-        rank[order] = _shared_ranks(scores[order])
+        rank[order] = shared_ranks(scores[order])
         said = self._said(table, x, order[:explained])
         new = dict.fromkeys(COLUMNS)
         values: dict[str, Any] = {
@@ -233,7 +224,7 @@ class Askew(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         }
         for i in range(3):
             values[f"askew_reason_{i + 1}"] = [r[i] if len(r) > i else None for r in said]
-        return _with_columns(
+        return with_columns(
             table.frame, {name: values[name] for name in new}, order if sort else None
         )
 
@@ -263,7 +254,7 @@ class Askew(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return {
             "schema": self.schema_.to_json(),
-            "ranker": persist.pack(self.ranker_),
+            "ranker": self.ranker_,
             "quantiles": self.quantiles_,
             "offset": self.offset_,
             "labels": self.labels_.to_json(),
@@ -283,7 +274,9 @@ class Askew(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             The state is not one of ``Askew``.
         """
         self.schema_ = Schema.from_json(state["schema"])
-        self.ranker_ = persist.unpack(state["ranker"])
+        self.ranker_ = state["ranker"]
+        if not hasattr(self.ranker_, "decision_function"):
+            raise ModelFileError("the model's ranker is none")
         self.quantiles_ = np.asarray(state["quantiles"], np.float64)
         if self.quantiles_.shape != GRID.shape:
             raise ModelFileError("the score quantiles of the model have another length")
@@ -412,45 +405,5 @@ class Askew(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return {}
 
 
-def _order(scores: NDArray[np.float64], x: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Order rows from the highest score down; equal scores by what the rows hold, not by place."""
-    order = np.argsort(-scores, kind="stable")
-    tied = np.flatnonzero(np.diff(scores[order]) == 0)
-    if len(tied):
-        among = np.unique(np.concatenate([tied, tied + 1]))
-        rows = order[among]
-        content = [x[row].tobytes() for row in rows]
-        ranked = sorted(range(len(rows)), key=lambda i: (-scores[rows[i]], content[i]))
-        order[among] = rows[ranked]
-    return order
-
-
-def _shared_ranks(falling: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rank scores that fall from 1 up; equal ones share the first of their ranks."""
-    first = np.concatenate([[True], np.diff(falling) != 0])
-    shared: NDArray[np.int64] = (
-        np.maximum.accumulate(np.where(first, np.arange(len(falling)), 0)) + 1
-    )
-    return shared
-
-
 def _fingerprint(x: NDArray[np.float32]) -> str:
     return persist.fingerprint({"x": x})
-
-
-def _with_columns(
-    frame: nw.DataFrame[Any], values: Mapping[str, Any], order: NDArray[np.intp] | None
-) -> Any:
-    """Add columns to a frame and give it back in the user's own kind, sorted where asked."""
-    backend = nw.get_native_namespace(frame)
-    types: dict[str, Any] = {
-        "askew_score": nw.Float64(),
-        "askew_percentile": nw.Float64(),
-        "askew_rank": nw.Int64(),
-    }
-    series = [
-        nw.new_series(name, list(column), types.get(name, nw.String()), backend=backend)
-        for name, column in values.items()
-    ]
-    frame = frame.with_columns(*series)
-    return (frame if order is None else frame[order.tolist()]).to_native()

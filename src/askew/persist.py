@@ -32,7 +32,8 @@ KINDS = {
     "Detector": "askew.deep",
 }
 
-Tree = Any  # dictionaries, lists, strings, numbers, None, and NumPy arrays at the leaves
+# Dictionaries, lists, strings, numbers, None; at the leaves NumPy arrays and fitted estimators.
+Tree = Any
 
 
 def save(estimator: Any, path: str | os.PathLike[str]) -> None:
@@ -184,7 +185,9 @@ def _rich(value: Tree) -> Any:
 
 
 def _lift(tree: Tree, arrays: dict[str, np.ndarray], path: str) -> Tree:
-    """Move the arrays of a tree out, under their paths; mark numbers that JSON does not know."""
+    """Move arrays out, under their paths; pack estimators; mark numbers that JSON does not know."""
+    if hasattr(tree, "get_params"):
+        return {"$estimator": _lift(pack(tree), arrays, path)}
     if isinstance(tree, np.ndarray):
         # A copy where needed: safetensors writes the buffer, and a view has another one.
         arrays[path] = np.ascontiguousarray(tree)
@@ -208,6 +211,8 @@ def _lower(tree: Tree, arrays: Mapping[str, np.ndarray]) -> Tree:
         return tree
     if set(tree) == {"$array"}:
         return arrays[tree["$array"]]
+    if set(tree) == {"$estimator"}:
+        return unpack(_lower(tree["$estimator"], arrays))
     if set(tree) == {"$float"}:
         return float(tree["$float"])
     return {k: _lower(v, arrays) for k, v in tree.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from askew.cli.main import Json, Seed, app, busy, give, say
+from askew.cli.app import Json, Seed, app, busy, give, say
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from askew.cli.main import File, Json, app, busy, give, say
+from askew.cli.app import File, Json, app, busy, give, say
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from askew.cli.main import Json, app, give, say
+from askew.cli.app import Json, app, give, say
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from askew.cli.main import (
+from askew.cli.app import (
     File,
     IdColumn,
     Json,

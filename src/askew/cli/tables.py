@@ -42,7 +42,7 @@ def open_file(
     """
     from askew.labels import read_labels
     from askew.table import read_table, row_keys
-    from askew.table.files import listed
+    from askew.table.checks import listed
 
     whole = read_table(path)
     if model is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def rank_file(model: Askew, opened: Opened, *, explained: int | None) -> pa.Table:
     """Rank an opened file: its columns in its order, then Askew's."""
-    from askew.model import COLUMNS
+    from askew.ranking import COLUMNS
 
     taken = [name for name in COLUMNS if name in opened.whole.column_names]
     if taken:
@@ -100,7 +100,7 @@ def show(ranked: pa.Table, id_column: str | None, *, n: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from askew.model import COLUMNS
+    from askew.ranking import COLUMNS
 
     first = id_column or next(name for name in ranked.column_names if name not in COLUMNS)
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)

@@ -81,16 +81,11 @@ class Blend(Ranker):
         return total
 
     def _state(self) -> dict[str, Any]:
-        from askew.persist import pack
-
-        return {"members": [[pack(member), *rest] for member, *rest in self.members_]}
+        return {"members": [list(member) for member in self.members_]}
 
     def _restore(self, state: dict[str, Any]) -> None:
-        from askew.persist import unpack
-
         self.members_ = []
-        for packed, weight, mean, deviation in state["members"]:
-            member = unpack(packed)
+        for member, weight, mean, deviation in state["members"]:
             if not isinstance(member, Ranker) or member.n_features_in_ != self.n_features_in_:
                 raise ModelFileError("a member of the blend is no ranker of the same columns")
             self.members_.append((member, float(weight), float(mean), float(deviation)))

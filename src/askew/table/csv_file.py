@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from askew.errors import FileError
-from askew.table.files import check_shape
+from askew.table.checks import check_shape
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -30,8 +30,8 @@ import numpy as np
 
 from askew.errors import TableWarning
 from askew.table import cells
+from askew.table.checks import listed
 from askew.table.columns import Column, Kind, Part
-from askew.table.files import listed
 from askew.table.parts import parts_of
 from askew.table.schema import Schema, check_names
 

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from askew.atomic import check_place, replacing
 from askew.errors import DataError, FileError
+from askew.table.checks import check_shape
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,18 +33,6 @@ SUFFIXES = (
 
 
 _LINES = 1 << 16  # lines of CSV put together at a time
-
-
-def listed(names: list[str], most: int = 5, *, quoted: bool = True) -> str:
-    """Name a few, count the rest: ``'a', 'b' and 3 more``.
-
-    Examples
-    --------
-    >>> listed(["a", "b", "c"], most=2)
-    "'a', 'b' and 1 more"
-    """
-    shown = ", ".join(repr(name) if quoted else name for name in names[:most])
-    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
 
 
 def read_table(path: str | os.PathLike[str]) -> pa.Table:
@@ -179,31 +168,6 @@ def _suffix(path: Path) -> str:
 def _first_line(error: BaseException) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return text.splitlines()[0] if text else type(error).__name__
-
-
-def check_shape(table: pa.Table, path: Path) -> None:
-    """Refuse a table without rows or columns, or with two columns of one name."""
-    repeated = repeated_names(table.column_names)
-    if repeated:
-        raise FileError(
-            f"{path}: the column name {listed(repeated)} stands there more than once; "
-            "every column needs a name of its own"
-        )
-    if table.num_columns == 0:
-        raise FileError(f"{path} holds no columns; a table with a header and rows was expected")
-    if table.num_rows == 0:
-        raise FileError(f"{path} holds a header and no rows; at least one row was expected")
-
-
-def repeated_names(names: list[str]) -> list[str]:
-    """Names that stand there more than once, in order of appearance."""
-    seen: set[str] = set()
-    repeated: dict[str, None] = {}
-    for name in names:
-        if name in seen:
-            repeated[name] = None
-        seen.add(name)
-    return list(repeated)
 
 
 def _reader(suffix: str) -> Callable[[Path], pa.Table]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from askew.errors import DataError
-from askew.table.files import listed, repeated_names
+from askew.table.checks import listed, repeated_names
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw

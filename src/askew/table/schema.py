@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from askew.errors import DataError, MethodError, ModelFileError, SchemaError, TableWarning
+from askew.table.checks import listed
 from askew.table.columns import (
     Column,
     Kind,
@@ -24,7 +25,6 @@ from askew.table.columns import (
     share_of,
     typical_range,
 )
-from askew.table.files import listed
 from askew.table.schema_json import Reader, column_from_json, column_to_json
 
 if TYPE_CHECKING:
