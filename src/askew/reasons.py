@@ -35,7 +35,7 @@ Score = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 CELLS = 1 << 23  # encoded cells scored at a time: 32 MiB of float32
 SCREENED = 64  # columns asked about in a row of a wide table: those furthest from typical
-LEAST = 0.01  # of the row's distance from a typical row's score; less is noise
+LEAST = 0.05  # of the row's distance from a typical row's score; less is noise
 
 # How to say that a measure is high, or low, where "higher" and "lower" would sound odd.
 _SIDES = {
