@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import askew
+from askew.cli.demo import count_found
 from askew.cli.main import main
 
 
@@ -158,6 +159,20 @@ def test_demo_finds_more_than_an_isolation_forest(cli: Any, tmp_path: Path) -> N
     assert "<svg" in page
     assert not re.search(r"<script|https?://|src=|@import|url\(", page)
     assert len(read(tmp_path / "askew-demo" / "ranked.csv")) == 387
+
+
+def test_the_demo_counts_rows_without_a_verdict_only() -> None:
+    n = 60
+    ids = [f"c{i}" for i in range(n)]
+    malignant = {name: i < 30 for i, name in enumerate(ids)}
+    score = np.arange(n, 0, -1.0)
+    verdict = ["anomaly"] * 25 + [None] * 35
+    ranked = pa.table({"id": ids, "askew_score": score, "askew_verdict": verdict})
+    table = pa.table({"id": ids, "x": np.zeros(n)})
+    found = count_found(ranked, malignant, table, 0)
+    assert found["askew"] == 5
+    assert (found["unjudged"], found["malignant_unjudged"]) == (35, 5)
+    assert found["random"] == pytest.approx(20 * 5 / 35)
 
 
 def test_no_labels_work_and_are_told(cli: Any, csv: Path) -> None:

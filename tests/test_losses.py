@@ -172,11 +172,14 @@ class TestDeepSAD:
         x, label = table(dtype=torch.float64)
         method = DeepSAD(hidden=(5, 3))
         net = method.network((D,), spawn(1, 2)).to(torch.float64).eval()
+        x = 20 * x + 40.0 * (label == 1).unsqueeze(-1)  # far enough for codes beyond 0.1
         rows = Rows(x.unsqueeze(0), label.unsqueeze(0))
         method.before_fit(net, rows)
         assert net.center.abs().min() >= 0.1
         plain = net.encode(x[label != 1].expand(2, -1, D)).mean(1, keepdim=True)
         big = plain.abs() >= 0.1
+        assert big.any()
+        assert not big.all()
         torch.testing.assert_close(net.center[big], plain[big])
         assert "center" not in dict(net.named_parameters())
 

@@ -115,7 +115,7 @@ def test_a_state_that_is_not_its_own_is_refused(name: str) -> None:
         with pytest.raises(ModelFileError):
             clone(model).set_state({k: v for k, v in state.items() if k != key})
         with pytest.raises(ModelFileError):
-            clone(model).set_state({**state, key: "x"})
+            clone(model).set_state({**state, key: object()})
     with pytest.raises(ModelFileError):
         clone(model).set_state({**state, "n_features_in_": 2})
 
@@ -127,7 +127,53 @@ def test_without_an_anomaly_the_learners_refuse(name: str) -> None:
         clone(SMALL[name]).fit(X, np.where(y == 1, -1, y))
 
 
+@rankers
+def test_a_state_out_of_range_is_refused(name: str) -> None:
+    X, y = table()
+    state = clone(SMALL[name]).fit(X, y).get_state()
+    bad: list[dict[str, Any]] = [{"n_features_in_": value} for value in (0, -1, np.inf)]
+    if name == "KernelLogistic":
+        bad += [{"intercept": np.nan}, {"scale": np.zeros(6)}]
+    if name == "Blend":
+        member, *_ = state["members"][0]
+        bad += [{"members": [[member, *rest]]} for rest in ((1, 0, 0), (np.nan, 0, 1), (1, 0, -1))]
+    if "trees" in state:
+        bad += [{"trees": {**state["trees"], "child": 10**30}}]
+    for change in bad:
+        with pytest.raises(ModelFileError):
+            clone(SMALL[name]).set_state({**state, **change})
+
+
+@rankers
+def test_rows_left_out_are_told_and_kept(name: str) -> None:
+    X, y = table(9000)
+    model = clone(SMALL[name]).fit(X, y)
+    assert model.subsampled_ is not None
+    assert "of 9,000 rows" in model.subsampled_
+    again = clone(model)
+    again.set_state(model.get_state())
+    assert again.subsampled_ == model.subsampled_
+    few = clone(SMALL[name]).fit(X[:20], np.r_[[1] * 10, [-1] * 10])
+    assert few.subsampled_ is None
+
+
+@pytest.mark.parametrize("name", [n for n, r in SMALL.items() if r.needs_anomalies])
+def test_with_nothing_but_anomalies_the_learners_refuse(name: str) -> None:
+    with pytest.raises(FitError, match="20 rows, every one a known anomaly"):
+        clone(SMALL[name]).fit(table()[0][:20], np.ones(20, int))
+
+
 class TestBlend:
+    def test_with_nothing_but_anomalies_it_isolates(self) -> None:
+        model = Blend(random_state=0).fit(table()[0][:20], np.ones(20, int))
+        assert [type(member) for member, *_ in model.members_] == [IsolationTrees]
+
+    def test_known_normals_alone_raise_no_warning_of_labels(self) -> None:
+        # Inside, the other rows stand for anomalies: no reader of labels may meet that.
+        X, _ = table(1100)
+        y = np.r_[np.full(100, -1), np.zeros(1000, int)]
+        assert len(Blend(random_state=0).fit(X, y).members_) == 4
+
     @pytest.mark.parametrize(
         ("labels", "members"),
         [
@@ -278,6 +324,13 @@ class TestKernelLogistic:
         rows = model._standardized(X.astype(float))
         median = np.median(((rows[:, None] - rows[None]) ** 2).sum(-1)[np.triu_indices(400, 1)])
         np.testing.assert_allclose(features @ features.T, np.exp(-0.5 * square / median), atol=0.05)
+
+    def test_rare_anomalies_count_as_much_as_all_others(self) -> None:
+        X, y = table()
+        scores = KernelLogistic(n_directions=300, random_state=0).fit(X, y).decision_function(X)
+        # Unweighted, ten rows in four hundred would never be more likely than not.
+        assert (scores[y == 1] > 0).mean() >= 0.8
+        assert (scores[100:] < 0).mean() > 0.9
 
     def test_kinds_are_weighed_evenly_and_known_normals_up_to_half(self) -> None:
         label = np.repeat([1, 0, -1], [5, 10, 985]).astype(np.int8)

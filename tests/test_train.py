@@ -216,6 +216,17 @@ class TestDetector:
         np.testing.assert_array_equal(detector.predict(X), detector.decision_function(X) > 0)
         assert 0 < detector.predict(X).mean() < 1
 
+    @pytest.mark.parametrize("scale", ["minmax", "standard"])
+    def test_units_of_a_column_do_not_matter(self, scale: str) -> None:
+        X, y = (t.numpy().astype(np.float64) for t in table())
+        other = X * np.array([1, 10, 100, 0.1, 1, 2]) + np.array([0, 5, -300, 1, 7, 0])
+        make = DeepSAD(hidden=(8, 4), pretrain=False)
+        one, two = (
+            Detector(make, epochs=5, scale=scale, random_state=0).fit(x, y).decision_function(x)  # type: ignore[arg-type]
+            for x in (X, other)
+        )
+        np.testing.assert_allclose(one, two, atol=0.02)
+
     def test_contamination_is_the_share_called_anomalous(self) -> None:
         X, _ = (t.numpy() for t in table())
         detector = Detector(Reconstruct(hidden=(4,)), epochs=5, contamination=0.1, random_state=0)

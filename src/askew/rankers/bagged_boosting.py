@@ -48,7 +48,9 @@ class BaggedBoosting(Ranker):
         self, X: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
     ) -> None:
         trees = []
+        seen = np.zeros(len(X), bool)
         for rows, anomaly in draw_bags(label, self.n_bags, rng):
+            seen[rows] = True
             # Both kinds weigh the same, so a bag starts at even odds.
             weight = np.where(anomaly, (~anomaly).sum() / anomaly.sum(), 1.0)
             boosted = GradientBoostingClassifier(
@@ -60,6 +62,8 @@ class BaggedBoosting(Ranker):
             ).fit(X[rows], anomaly, sample_weight=weight)
             trees += [(t.tree_, t.tree_.value[:, 0, 0]) for t in boosted.estimators_[:, 0]]
         self.trees_ = FlatTrees.of(trees)
+        if not seen.all():
+            self.subsampled_ = f"BaggedBoosting: {seen.sum():,} of {len(X):,} rows, in bags"
 
     def _score(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         return self.n_trees * self.learning_rate * self.trees_.mean(X)

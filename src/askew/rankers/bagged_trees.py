@@ -53,7 +53,9 @@ class BaggedTrees(Ranker):
         self.projection_ = weights / np.where(scale > 0, scale, 1.0)[:, np.newaxis]
         wide = self._widened(X)
         trees = []
+        seen = np.zeros(len(X), bool)
         for rows, anomaly in draw_bags(label, self.n_bags, rng):
+            seen[rows] = True
             forest = ExtraTreesClassifier(
                 n_estimators=self.n_trees,
                 min_samples_leaf=self.min_samples_leaf,
@@ -62,6 +64,8 @@ class BaggedTrees(Ranker):
             ).fit(wide[rows], anomaly)
             trees += [(t.tree_, _share(t.tree_)) for t in forest.estimators_]
         self.trees_ = FlatTrees.of(trees)
+        if not seen.all():
+            self.subsampled_ = f"BaggedTrees: {seen.sum():,} of {len(X):,} rows, in bags"
 
     def _score(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         return self.trees_.mean(self._widened(X))

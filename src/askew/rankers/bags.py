@@ -26,7 +26,7 @@ def draw_bags(
 
     A bag holds all known anomalies (``MOST`` of them at random, where there are more) and
     ``PER_ANOMALY`` times as many other rows, at least ``LEAST``: half known normals where there
-    are enough of them, the rest rows not looked at; all known normals where every row is judged.
+    are enough of them, the rest rows not looked at; known normals alone where every row is judged.
     """
     anomalies, normals, others = (
         np.flatnonzero(label == kind) for kind in (Label.ANOMALY, Label.NORMAL, Label.UNLABELED)

@@ -23,6 +23,7 @@ class Ranker(BaseEstimator, ABC):  # type: ignore[misc]
 
     ``fit(X, y)`` takes (n, d) and labels in {1 anomaly, 0 normal, -1 not looked at} or None;
     ``decision_function(X)`` gives (n,), higher = more anomalous, each row by itself.
+    ``subsampled_`` says after a fit which rows were left out of it, None where none were.
     """
 
     needs_anomalies = True
@@ -33,7 +34,7 @@ class Ranker(BaseEstimator, ABC):  # type: ignore[misc]
         Raises
         ------
         FitError
-            No known anomaly, for a ranker that needs one.
+            No known anomaly, for a ranker that needs one, or nothing else to tell it from.
         """
         x = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
         label = read_labels(y, n_rows=len(x)).values
@@ -42,6 +43,17 @@ class Ranker(BaseEstimator, ABC):  # type: ignore[misc]
                 f"{type(self).__name__} needs at least one known anomaly (1) and found none; "
                 "label one, or rank with IsolationTrees or Blend, which do without"
             )
+        if self.needs_anomalies and (label == Label.ANOMALY).all():
+            raise FitError(
+                f"{type(self).__name__} found {len(x):,} rows, every one a known anomaly; add rows "
+                "that are normal or not looked at, to tell the anomalies from"
+            )
+        return self.learn(x, label)
+
+    def learn(self, x: NDArray[np.float32], label: NDArray[np.int8]) -> Self:
+        """Fit rows (n, d) and labels (n,) that were checked before: for rankers made of rankers."""
+        self.n_features_in_ = x.shape[1]
+        self.subsampled_: str | None = None
         # One thread: sums are then the same whatever the machine, and small ones are faster.
         with threadpool_limits(1):
             self._fit(x, label, np.random.default_rng(self._seed()))
@@ -57,7 +69,11 @@ class Ranker(BaseEstimator, ABC):  # type: ignore[misc]
     def get_state(self) -> dict[str, Any]:
         """Give everything learned, as plain values and arrays."""
         check_is_fitted(self)
-        return {"n_features_in_": self.n_features_in_, **self._state()}
+        return {
+            "n_features_in_": self.n_features_in_,
+            "subsampled": self.subsampled_,
+            **self._state(),
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take up what ``get_state`` gave, on an estimator with the same parameters.
@@ -69,8 +85,14 @@ class Ranker(BaseEstimator, ABC):  # type: ignore[misc]
         """
         try:
             self.n_features_in_ = int(state["n_features_in_"])
+            self.subsampled_ = state["subsampled"]
+            if self.n_features_in_ < 1 or not isinstance(self.subsampled_, str | None):
+                raise ValueError("n_features_in_ or subsampled is out of range")
             self._restore(state)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        except (
+            *(KeyError, IndexError, TypeError, ValueError),
+            *(AttributeError, OverflowError),
+        ) as error:
             name = type(self).__name__
             raise ModelFileError(f"{name}: the saved state does not fit ({error!r})") from error
 

@@ -64,15 +64,18 @@ class Blend(Ranker):
             weights = {k: 1.0 if k is IsolationTrees else ONE_CLASS for k in weights}
             label = np.where(label == Label.NORMAL, label, Label.ANOMALY).astype(np.int8)
             normal = bool((label == Label.ANOMALY).any())
-        if not anomaly and not normal:
+        # Nothing to tell apart: no verdict, or one verdict on every row.
+        if (not anomaly and not normal) or (label == Label.ANOMALY).all():
             weights = {IsolationTrees: 1.0}
         self.members_ = []
         seen = X[rng.choice(len(X), min(len(X), MEASURED), replace=False)]
         for kind, weight in weights.items():
-            member = kind(random_state=int(rng.integers(2**31))).fit(X, label)
+            member = kind(random_state=int(rng.integers(2**31))).learn(X, label)
             scores = member.decision_function(seen)
             deviation = float(scores.std())
             self.members_.append((member, weight, float(scores.mean()), deviation or 1.0))
+        notes = [member.subsampled_ for member, *_ in self.members_]
+        self.subsampled_ = "; ".join(note for note in notes if note) or None
 
     def _score(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         total = np.zeros(len(X))
@@ -88,6 +91,8 @@ class Blend(Ranker):
         for member, weight, mean, deviation in state["members"]:
             if not isinstance(member, Ranker) or member.n_features_in_ != self.n_features_in_:
                 raise ModelFileError("a member of the blend is no ranker of the same columns")
+            if not np.isfinite([weight, mean, deviation]).all() or deviation <= 0:
+                raise ModelFileError("a member of the blend has no finite place on its scale")
             self.members_.append((member, float(weight), float(mean), float(deviation)))
         if not self.members_:
             raise ModelFileError("the blend has no members")

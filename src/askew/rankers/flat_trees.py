@@ -104,7 +104,7 @@ class FlatTrees:
             roots, feature, child = (array.astype(np.int32) for array in whole)
             threshold, value = (np.asarray(state[k], np.float64) for k in ("threshold", "value"))
             trees = cls(roots, feature, child, threshold, value)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelFileError(f"the trees of the model cannot be read ({error!r})") from error
         if kinds != {"i"} or not trees._sound(n_features):
             raise ModelFileError("the trees of the model are damaged; fit again")

@@ -46,6 +46,8 @@ class IsolationTrees(Ranker):
             max_samples=min(self.max_samples, len(X)),
             random_state=int(rng.integers(2**31)),
         ).fit(X)
+        if self.max_samples < len(X):
+            self.subsampled_ = f"IsolationTrees: {self.max_samples:,} of {len(X):,} rows a tree"
         self.trees_ = FlatTrees.of((t.tree_, _path_length(t.tree_)) for t in forest.estimators_)
 
     def _score(self, X: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -53,6 +53,8 @@ class KernelLogistic(Ranker):
         self, X: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
     ) -> None:
         rows = _sample(label, self.max_rows, rng)
+        if len(rows) < len(X):
+            self.subsampled_ = f"KernelLogistic: {len(rows):,} of {len(X):,} rows"
         x, label = X[rows].astype(np.float64), label[rows]
         self.mean_, scale = x.mean(0), x.std(0)
         self.scale_ = np.where(scale > 0, scale, 1.0)
@@ -94,9 +96,11 @@ class KernelLogistic(Ranker):
     def _restore(self, state: dict[str, Any]) -> None:
         d, k = self.n_features_in_, np.asarray(state["directions"]).shape[1]
         self.mean_, self.scale_ = (checked(state, name, (d,)) for name in ("mean", "scale"))
+        if not (self.scale_ > 0).all():
+            raise ValueError("scale holds numbers that are not above 0")
         self.directions_ = checked(state, "directions", (d, k))
         self.coef_ = checked(state, "coef", (2 * k,))
-        self.intercept_ = float(state["intercept"])
+        self.intercept_ = float(checked(state, "intercept", ()))
 
 
 def _sample(label: NDArray[np.int8], most: int, rng: np.random.Generator) -> NDArray[np.intp]:
