@@ -142,6 +142,17 @@ def test_fit_info_rank_explain(cli: Any, csv: Path) -> None:
     assert askew.load(csv.parent / "m.askew").id_ == written["model"]
 
 
+def test_a_long_table_is_told_to_be_sampled(cli: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(9000, 2)), columns=["a", "b"])
+    table["y"] = ["yes"] * 3 + [""] * 8997
+    table.to_csv(tmp_path / "long.csv", index=False)
+    told = cli("rank", "long.csv", "--label", "y").out
+    assert re.search(
+        r"Learnt from samples of the rows \(.*KernelLogistic: 8,003 of 9,000 rows", told
+    )
+
+
 def test_the_same_command_twice_writes_the_same_bytes(cli: Any, csv: Path) -> None:
     for name in ("a.csv", "b.csv"):
         cli("rank", csv, "--label", "verdict", "--id", "tx", "-o", name)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from askew.model import Askew
 
 
+LONG = 5000  # rows beyond which a ranker's samples are told; below, its bags are just its method
+
+
 @dataclass(frozen=True)
 class Opened:
     """A file's table without its verdict column, and the verdicts."""
@@ -107,8 +110,11 @@ def told(model: Askew) -> list[str]:
     lines = [f"Rows: {model.schema_.n_rows:,}; {model.schema_.describe()[0]}"]
     lines += [line[0].upper() + line[1:] for line in model.schema_.describe()[1:]]
     lines.append(str(model.labels_))
-    remark = model.labels_.remark()
-    return [*lines, remark] if remark else lines
+    notes = [model.labels_.remark()]
+    sampled = getattr(model.ranker_, "subsampled_", None)
+    if sampled and model.schema_.n_rows > LONG:
+        notes.append(f"Learnt from samples of the rows ({sampled})")
+    return [*lines, *(note for note in notes if note)]
 
 
 def summary(model: Askew) -> dict[str, Any]:
