@@ -18,6 +18,7 @@ app = typer.Typer(
     "Tables are CSV, TSV, Parquet, Arrow or Feather, by their suffix.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",  # so that a paragraph is one, whatever its line breaks here
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -28,6 +28,7 @@ def explain(
 ) -> None:
     """Say why one row of a table stands out, or does not."""
     from askew.cli import tables, views
+    from askew.reasons import percent
 
     with busy("Reading"):
         model = tables.load_model(model_file)
@@ -47,7 +48,7 @@ def explain(
     called = "an anomaly" if score > 0 else "normal"
     say(
         f"Row {row_id}: rank {rank:,} of {opened.whole.num_rows:,}, score {score:.3f}, above "
-        f"{percentile:.1f} % of the training rows; called {called}"
+        f"{percent(percentile / 100)} of the training rows; called {called}"
     )
     for reason in why:
         say(f"  {reason.gain:+.3f}  {reason.text}")
