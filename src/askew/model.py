@@ -11,12 +11,12 @@ from typing import Any, Literal, Self
 import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.metrics import average_precision_score
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from askew import persist, reasons
+from askew.classifier import RankingClassifier
 from askew.errors import DataError, LabelWarning, ModelFileError
 from askew.labels import Label, Labels, Reading, read_labels
 from askew.rankers import Blend
@@ -41,7 +41,7 @@ class _Table:
     from_array: bool = False
 
 
-class Askew(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
     r"""Rank the rows of a table by how much they stand out, learning from verdicts on some.
 
     Takes numbers, categories, dates, text and blanks as they are. Labels are 1 anomaly, 0 normal,
@@ -161,21 +161,6 @@ class Askew(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return self._score(encode(self.schema_, self._open(X).columns))
 
-    def predict(self, X: Any) -> NDArray[np.int64]:
-        """Call rows (n, d) -> (n,): 1 anomaly, 0 normal."""
-        above = self.decision_function(X) > 0
-        called: NDArray[np.int64] = self.classes_[above.astype(int)]
-        return called
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Average precision on the labelled rows."""
-        scores = self.decision_function(X)
-        keys = row_keys(X, self.id_column)
-        label = read_labels(y, n_rows=len(scores), keys=keys).values
-        known = label != Label.UNLABELED
-        weight = None if sample_weight is None else np.asarray(sample_weight)[known]
-        return float(average_precision_score(label[known], scores[known], sample_weight=weight))
-
     def rank(
         self,
         X: Any,
@@ -241,13 +226,13 @@ class Askew(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        tags.classifier_tags.poor_score = True
-        tags.target_tags.required = False
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
+
+    def _keys(self, X: Any) -> list[Hashable] | None:
+        return row_keys(X, self.id_column)
 
     def get_state(self) -> dict[str, Any]:
         """Give everything learned, as plain values and arrays."""
@@ -296,7 +281,7 @@ class Askew(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not nw.dependencies.is_into_dataframe(nw.to_native(X, pass_through=True)):
             return self._open_array(X, reset)
         frame = to_frame(X)
-        keys = row_keys(X, self.id_column)
+        keys = self._keys(X)
         columns = frame if self.id_column is None else frame.drop(self.id_column)
         if not reset:
             check_columns(self.schema_, columns)

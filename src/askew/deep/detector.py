@@ -9,11 +9,10 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import average_precision_score
-from sklearn.utils import Tags
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from askew.classifier import RankingClassifier
 from askew.deep import combine, train
 from askew.deep.method import Method, Recipe
 from askew.deep.methods import DeepSAD
@@ -25,7 +24,7 @@ from askew.threshold import default_cut
 Scale = Literal["minmax", "standard"]
 
 
-class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
     """One deep method on a numeric matrix, as an estimator.
 
     Labels are 1 anomaly, 0 normal, -1 not looked at; scores are higher for what is more anomalous.
@@ -174,26 +173,8 @@ class Detector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return self._member_scores(validate_data(self, X, dtype=np.float32, reset=False))
 
-    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """Call rows (n, d) -> (n,): 1 anomaly, 0 normal."""
-        above = self.decision_function(X) > 0
-        called: NDArray[np.int64] = self.classes_[above.astype(int)]
-        return called
-
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Average precision on the labelled rows."""
-        scores = self.decision_function(X)
-        label = read_labels(y, n_rows=len(scores), keys=row_keys(X)).values
-        known = label != Label.UNLABELED
-        weight = None if sample_weight is None else np.asarray(sample_weight)[known]
-        return float(average_precision_score(label[known], scores[known], sample_weight=weight))
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        tags.classifier_tags.poor_score = True
-        tags.target_tags.required = False
-        return tags
+    def _keys(self, X: ArrayLike) -> Any:
+        return row_keys(X)
 
     def get_state(self) -> dict[str, Any]:
         """Give everything learned, as plain values and arrays."""
