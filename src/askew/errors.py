@@ -9,8 +9,7 @@
     │   └── SchemaError                 not the columns the model was fitted on
     ├── ModelFileError (ValueError)     a model file that is refused
     ├── MethodError (ValueError)        a parameter or a combination that makes no sense
-    ├── FitError (RuntimeError)         a fit that cannot go on
-    └── MissingExtraError (ImportError) an optional part that is not installed
+    └── FitError (RuntimeError)         a fit that cannot go on
 
     AskewWarning (UserWarning)
     ├── LabelWarning                    verdicts that may not mean what they say
@@ -53,10 +52,6 @@ class MethodError(AskewError, ValueError):
 
 class FitError(AskewError, RuntimeError):
     """A fit that cannot go on: no label of the kind it needs, a loss that is not a number."""
-
-
-class MissingExtraError(AskewError, ImportError):
-    """An optional part of Askew that is not installed."""
 
 
 class AskewWarning(UserWarning):
