@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,133 +10,39 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from askew.deep import DeepSAD, DeepSVDD, DevNet, Method, Reconstruct
+from askew.deep import DeepSAD, DevNet, Method, Reconstruct
+from askew.deep.draws import Size
 from askew.deep.method import Batch
-from askew.deep.nets import BatchNorm, Linear, Net
+from askew.deep.nets import Net
 from askew.deep.rows import Rows, Term
 from askew.deep.train import spawn, train
-from tests.contract.cases import D, table
+from tests.contract.cases import CASES, D, full_batch, prepared, table
+from tests.slow import slow_cost
 
-MEMBERS, ROWS = 2, 12
 
-
-def slow_forward(layers: Any, member: int, rows: list[Tensor]) -> list[Tensor]:
-    """Pass one member's rows through, one row and one unit at a time."""
-    for layer in layers:
-        if isinstance(layer, Linear):
-            w = layer.weight[member]
-            b = None if layer.bias is None else layer.bias[member, 0]
-            out = []
-            for row in rows:
-                units = [(row * w[:, j]).sum() for j in range(w.shape[1])]
-                out.append(torch.stack(units) + (0 if b is None else b))
-            rows = out
-        elif isinstance(layer, BatchNorm):
-            columns = torch.stack(rows).unbind(1)
-            normal = []
-            for column in columns:
-                mean = sum(column) / len(column)
-                var = sum((v - mean) ** 2 for v in column) / len(column)
-                normal.append(torch.stack([(v - mean) / (var + 1e-4) ** 0.5 for v in column]))
-            rows = list(torch.stack(normal, 1))
-        elif isinstance(layer, nn.LeakyReLU):
-            rows = [torch.where(row > 0, row, 0.01 * row) for row in rows]
-        elif isinstance(layer, nn.ReLU):
-            rows = [torch.where(row > 0, row, 0 * row) for row in rows]
-        elif isinstance(layer, nn.Sigmoid):
-            rows = [1 / (1 + torch.exp(-row)) for row in rows]
-        else:
-            raise AssertionError(f"no slow form of {layer}")
-    return rows
+@pytest.mark.parametrize("name", CASES)
+def test_loss_and_gradient_equal_a_slow_loop(name: str) -> None:
+    """Every method, every wrapper, every legal pair: the same sum, and the same slope of it."""
+    method = CASES[name]()
+    net, batch = prepared(method), full_batch(method, rows=12)
+    parameters = list(method.trainable(net))
+    fast = torch.stack([t.cost() for t in method.terms(net, batch).values()]).sum(0)
+    slow = torch.stack([slow_cost(method, net, k, batch) for k in range(2)])
+    torch.testing.assert_close(fast, slow, rtol=1e-9, atol=1e-11)
+    got = torch.autograd.grad(fast.sum(), parameters, allow_unused=True)
+    wanted = torch.autograd.grad(slow.sum(), parameters, allow_unused=True)
+    moved = 0
+    for p, g, w in zip(parameters, got, wanted, strict=True):
+        nothing = torch.zeros_like(p)
+        torch.testing.assert_close(
+            nothing if g is None else g, nothing if w is None else w, rtol=1e-7, atol=1e-9
+        )
+        moved += int(g is not None and bool(g.abs().max() > 0))
+    assert moved > 0
 
 
 def part(module: nn.Module, i: int) -> Any:
     return list(module.children())[i]
-
-
-def slow_reconstruct(net: Net, k: int, x: list[Tensor], label: list[int]) -> Tensor:
-    rebuilt = slow_forward(net.head, k, slow_forward(net.encoder, k, x))
-    errors = [
-        sum((a - b) ** 2 for a, b in zip(r, row, strict=True)) / D
-        for r, row in zip(rebuilt, x, strict=True)
-    ]
-    return torch.stack(errors).sum() / len(x)
-
-
-def distances(net: Net, k: int, x: list[Tensor]) -> list[Tensor]:
-    codes = slow_forward(net.encoder, k, x)
-    return [((code - net.center[k, 0]) ** 2).sum() for code in codes]
-
-
-def slow_svdd(net: Net, k: int, x: list[Tensor], label: list[int]) -> Tensor:
-    return torch.stack(distances(net, k, x)).sum() / len(x)
-
-
-def slow_sad(net: Net, k: int, x: list[Tensor], label: list[int]) -> Tensor:
-    eta, total = 3.0, torch.zeros((), dtype=torch.float64)
-    for d, y in zip(distances(net, k, x), label, strict=True):
-        if y == -1:
-            total = total + d
-        elif y == 0:
-            total = total + eta * (d + 1e-6)
-        else:
-            total = total + eta / (d + 1e-6)
-    return total / len(x)
-
-
-def slow_deviation(net: Net, k: int, x: list[Tensor], label: list[int]) -> Tensor:
-    codes = slow_forward(net.encoder, k, x)
-    head: Any = net.head
-    weight, bias = head.weight[k, :, 0], head.bias[k, 0, 0]
-    total = torch.zeros((), dtype=torch.float64)
-    for code, y in zip(codes, label, strict=True):
-        dev = ((code * weight).sum() + bias - net.mu[k, 0]) / net.sigma[k, 0]
-        if y == 1:
-            total = total + (4.0 - dev if dev < 4.0 else 0 * dev)
-        else:
-            total = total + (dev if dev > 0 else -dev)
-    penalty = sum(
-        (layer.weight[k] ** 2).sum()
-        for layer in net.encoder.children()
-        if isinstance(layer, Linear)
-    )
-    return total / len(x) + 0.02 * penalty
-
-
-SLOW: dict[str, tuple[Method, Callable[[Net, int, list[Tensor], list[int]], Tensor]]] = {
-    "Reconstruct": (Reconstruct(hidden=(5, 3)), slow_reconstruct),
-    "DeepSVDD": (DeepSVDD(hidden=(5, 3)), slow_svdd),
-    "DeepSAD": (DeepSAD(eta=3.0, hidden=(5, 3)), slow_sad),
-    "DevNet": (DevNet(margin=4.0, hidden=(7, 5), l2=0.02), slow_deviation),
-}
-
-
-@pytest.mark.parametrize("name", SLOW)
-def test_loss_and_gradient_equal_a_slow_loop(name: str) -> None:
-    method, slow = SLOW[name]
-    net = method.network((D,), spawn(2, MEMBERS)).to(torch.float64)
-    x, _ = table(MEMBERS * ROWS, dtype=torch.float64)
-    x = x.view(MEMBERS, ROWS, D)
-    label = (torch.arange(MEMBERS * ROWS) % 3 - 1).view(MEMBERS, ROWS)
-    with torch.no_grad():
-        every = Rows(x.view(1, -1, D), label.view(1, -1))
-        method.before_fit(net.eval(), every)
-    net.train()
-    parameters = [p for p in net.parameters()]
-    fast = torch.stack(
-        [t.mean() for t in method.terms(net, {"rows": Rows(x, label)}).values()]
-    ).sum(0)
-    slow_loss = torch.stack([slow(net, k, list(x[k]), label[k].tolist()) for k in range(MEMBERS)])
-    torch.testing.assert_close(fast, slow_loss, rtol=1e-10, atol=1e-12)
-    got = torch.autograd.grad(fast.sum(), parameters, allow_unused=True)
-    wanted = torch.autograd.grad(slow_loss.sum(), parameters, allow_unused=True)
-    moved = 0
-    for g, w in zip(got, wanted, strict=True):
-        assert (g is None) == (w is None)
-        if g is not None and w is not None:
-            torch.testing.assert_close(g, w, rtol=1e-8, atol=1e-10)
-            moved += int(g.abs().max() > 0)
-    assert moved > 0
 
 
 class TestDeepSAD:
@@ -245,7 +151,7 @@ class TestDevNet:
 
     def test_half_of_every_batch_is_anomalous_and_steps_do_not_depend_on_the_table(self) -> None:
         _, label = table()
-        drawn = DevNet().draw(label, (4, 10), spawn(0, 1)[0])["rows"]
+        drawn = DevNet().draw(label, Size(4, 10), spawn(0, 1)[0])["rows"]
         assert ((label[drawn] == 1).sum(1) == 5).all()
         assert (DevNet().recipe().epochs, DevNet().recipe().steps_per_epoch) == (50, 20)
 

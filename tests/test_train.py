@@ -127,7 +127,8 @@ class TestTerm:
         loss = torch.tensor([[1.0, torch.inf, 3.0], [5.0, 6.0, 7.0]])
         keep = torch.tensor([[True, False, True], [False, False, False]])
         term = Term(loss, about, weight=torch.tensor([2.0, 1.0]), keep=keep)
-        assert term.mean().tolist() == [4.0, 0.0]
+        assert term.mean().tolist() == [2.0, 0.0]
+        assert term.cost().tolist() == [4.0, 0.0]
 
 
 class TestDraws:
@@ -139,7 +140,7 @@ class TestDraws:
         self, n: int, steps: int, batch: int, seed: int
     ) -> None:
         label = torch.full((n,), -1)
-        rows = draws.uniform(label, (steps, batch), spawn(seed, 1)[0])["rows"]
+        rows = draws.uniform(label, draws.Size(steps, batch), spawn(seed, 1)[0])["rows"]
         assert rows.shape == (steps, batch)
         counts = torch.bincount(rows.flatten(), minlength=n)
         assert counts.max() - counts.min() <= 1
@@ -154,7 +155,7 @@ class TestDraws:
         self, labels: list[int], batch: int, seed: int
     ) -> None:
         label = torch.tensor([1, -1, *labels])
-        rows = draws.balanced(label, (3, batch), spawn(seed, 1)[0])["rows"]
+        rows = draws.balanced(label, draws.Size(3, batch), spawn(seed, 1)[0])["rows"]
         assert (label[rows[:, 1::2]] == 1).all()
         assert (label[rows[:, 0::2]] != 1).all()
 

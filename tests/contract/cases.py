@@ -7,7 +7,9 @@ from collections.abc import Callable
 import torch
 
 from askew.deep import DeepSAD, DeepSVDD, DevNet, Method, Reconstruct
+from askew.deep.draws import Size
 from askew.deep.method import Batch
+from askew.deep.nets import Net
 from askew.deep.rows import Rows
 from askew.deep.train import _draw, _gather, spawn
 from askew.labels import Label
@@ -46,18 +48,34 @@ def truth(n: int = 240) -> torch.Tensor:
     return torch.arange(n) % 12 == 0
 
 
-def full_batch(method: Method, members: int = 2, *, seed: int = 3) -> Batch:
+def full_batch(method: Method, members: int = 2, *, rows: int = 48, seed: int = 3) -> Batch:
     """Draw a batch of the method's own kind from rows of which a third has each label."""
-    x, _ = table(48, dtype=torch.float64)
-    label = torch.arange(48) % 3 - 1
+    x, label = thirds(rows)
+    size, running = Size(1, rows, (D,)), torch.ones(members, dtype=torch.bool)
+    drawn = _draw(method, label, size, spawn(seed, members), running, {})
+    return _gather(Rows(x.unsqueeze(0), label.unsqueeze(0)), drawn, 0)
+
+
+def thirds(rows: int = 48) -> tuple[torch.Tensor, torch.Tensor]:
+    x, _ = table(rows, dtype=torch.float64)
+    return x, torch.arange(rows) % 3 - 1
+
+
+def prepared(method: Method, members: int = 2) -> Net:
+    """Give an untrained network on which the method's hooks have looked at the table."""
+    net = method.network((D,), spawn(11, members)).to(torch.float64).eval()
+    x, label = table(dtype=torch.float64)
     rows = Rows(x.unsqueeze(0), label.unsqueeze(0))
-    drawn = _draw(method, label, (1, 48), spawn(seed, members), torch.device("cpu"))
-    return _gather(rows, drawn, 0)
+    with torch.no_grad():
+        method.before_fit(net, rows)
+        method.before_epoch(net, rows, {})
+    method.set_training(net)
+    return net
 
 
 def rolled(batch: Batch) -> Batch:
     """Give the same rows with their labels moved on by one place."""
     return {
-        name: Rows(part.x, part.label.roll(1, -1)) if isinstance(part, Rows) else part
+        name: Rows(part.x, part.label.roll(1, -1), part.clean) if isinstance(part, Rows) else part
         for name, part in batch.items()
     }

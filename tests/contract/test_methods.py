@@ -17,25 +17,20 @@ import askew
 from askew.deep import METHODS, Detector, Method
 from askew.deep.method import Batch
 from askew.deep.nets import Net
-from askew.deep.rows import Rows
 from askew.deep.train import score, spawn, torch_threads, train
 from askew.errors import FitError, LabelError
 from askew.labels import Label
-from tests.contract.cases import CASES, D, full_batch, rolled, table, truth
+from tests.contract.cases import CASES, D, full_batch, prepared, rolled, table, truth
 
 # Two epochs are enough to ask most questions, and not enough for every loss to fall.
 pytestmark = pytest.mark.filterwarnings("ignore::askew.errors.ConvergenceWarning")
 cases = pytest.mark.parametrize("name", CASES)
 
 
-def fresh(method: Method, members: int = 2) -> Net:
-    return method.network((D,), spawn(11, members)).to(torch.float64).train()
-
-
 def gradient(method: Method, net: Net, batch: Batch, term: str | None = None) -> torch.Tensor:
     terms = method.terms(net, batch)
     chosen = [t for name, t in terms.items() if term in (None, name)]
-    loss = torch.stack([t.mean() for t in chosen]).sum()
+    loss = torch.stack([t.cost() for t in chosen]).sum()
     parameters = list(method.trainable(net))
     grads = torch.autograd.grad(loss, parameters, allow_unused=True)
     return torch.cat([torch.zeros(1), *(g.flatten() for g in grads if g is not None)])
@@ -48,11 +43,7 @@ def test_every_registered_method_is_a_case() -> None:
 @cases
 def test_labels_matter_exactly_where_they_are_used(name: str) -> None:
     method = CASES[name]()
-    net, batch = fresh(method), full_batch(method)
-    x, label = table(dtype=torch.float64)
-    with torch.no_grad():
-        method.before_fit(net.eval(), Rows(x.unsqueeze(0), label.unsqueeze(0)))
-    net.train()
+    net, batch = prepared(method), full_batch(method)
     before, after = gradient(method, net, batch), gradient(method, net, rolled(batch))
     assert torch.equal(before, after) == (method.uses == ())
 
@@ -60,9 +51,11 @@ def test_labels_matter_exactly_where_they_are_used(name: str) -> None:
 @cases
 def test_every_term_is_per_row_finite_and_alive(name: str) -> None:
     method = CASES[name]()
-    net, batch = fresh(method), full_batch(method)
+    net, batch = prepared(method), full_batch(method)
     for term, value in method.terms(net, batch).items():
-        assert value.loss.shape == value.about.shape == (2, 48), term
+        assert value.loss.dim() == 2, term
+        assert len(value.loss) == 2, term
+        assert value.about is None or value.about.shape == value.loss.shape, term
         assert value.loss.isfinite().all(), term
         assert gradient(method, net, batch, term).abs().max() > 0, term
 
@@ -70,7 +63,7 @@ def test_every_term_is_per_row_finite_and_alive(name: str) -> None:
 @cases
 def test_terms_are_pure(name: str) -> None:
     method = CASES[name]()
-    net, batch = fresh(method).eval(), full_batch(method)
+    net, batch = prepared(method).eval(), full_batch(method)
     before = torch.get_rng_state()
     first = {k: t.loss.clone() for k, t in method.terms(net, batch).items()}
     again = {k: t.loss for k, t in method.terms(net, batch).items()}

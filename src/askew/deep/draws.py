@@ -1,13 +1,14 @@
 """Which rows a step sees: row numbers only, for a whole block of steps at once.
 
-Every draw takes the labels (n,) of the table, a size (steps, batch) and one member's generator.
-What it returns by name is either row numbers (int64), which the loop turns into ``Rows``, or
-random quantities (floating), which it passes on as they are.
+Every draw takes the labels (n,) of the table, a size and one member's generator. What it returns
+by name is either row numbers (int64), which the loop turns into ``Rows``, or random quantities
+(floating), which it passes on as they are; both begin with the axes (steps, batch).
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Int
@@ -15,7 +16,13 @@ from torch import Generator, Tensor
 
 from askew.labels import Label
 
-Size = tuple[int, int]  # steps, rows a step
+
+class Size(NamedTuple):
+    """How much is drawn at once."""
+
+    steps: int
+    batch: int  # rows a step
+    shape: tuple[int, ...] = ()  # of one row, for noise that is as large as the rows
 
 
 def uniform(
@@ -26,25 +33,31 @@ def uniform(
     Every row comes once before any row comes twice, and no batch is short: a last batch of one
     row would break batch normalization, and dropping it would waste most of a small table.
     """
-    steps, batch = size
-    passes = math.ceil(steps * batch / len(label))
-    order = torch.cat([torch.randperm(len(label), generator=generator) for _ in range(passes)])
-    return {"rows": order[: steps * batch].view(steps, batch)}
+    every = torch.ones_like(label, dtype=torch.bool)
+    return {"rows": passes(every, size.steps * size.batch, generator).view(size.steps, size.batch)}
 
 
 def balanced(
     label: Int[Tensor, " n"], size: Size, generator: Generator
 ) -> dict[str, Int[Tensor, "steps batch"]]:
     """Half known anomalies (odd places), half all other rows (even places), with replacement."""
-    steps, batch = size
+    steps, batch = size.steps, size.batch
     known = label == Label.ANOMALY
-    rows = torch.empty(size, dtype=torch.int64)
-    rows[:, 0::2] = _pick(~known, (steps, (batch + 1) // 2), generator)
-    rows[:, 1::2] = _pick(known, (steps, batch // 2), generator)
+    rows = torch.empty((steps, batch), dtype=torch.int64)
+    rows[:, 0::2] = pick(~known, (steps, (batch + 1) // 2), generator)
+    rows[:, 1::2] = pick(known, (steps, batch // 2), generator)
     return {"rows": rows}
 
 
-def _pick(among: Tensor, size: Size, generator: Generator) -> Tensor:
+def passes(among: Tensor, count: int, generator: Generator) -> Int[Tensor, " count"]:
+    """Give shuffled passes over the rows marked, laid end to end and cut after ``count``."""
+    candidates = among.nonzero().squeeze(-1)
+    n = len(candidates)
+    orders = [torch.randperm(n, generator=generator) for _ in range(math.ceil(count / n))]
+    return candidates[torch.cat(orders)[:count]]
+
+
+def pick(among: Tensor, size: tuple[int, ...], generator: Generator) -> Tensor:
     """Draw row numbers with replacement among those marked."""
     candidates = among.nonzero().squeeze(-1)
     return candidates[torch.randint(len(candidates), size, generator=generator)]

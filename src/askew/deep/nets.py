@@ -8,7 +8,8 @@ an ensemble of 4 and of 40.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -177,25 +178,45 @@ class Net(nn.Module):
         self.neck: nn.Module = nn.Identity()
         self.head = head
         self.width = width
+        self._passes: dict[tuple[str, int], tuple[Tensor, Tensor]] | None = None
 
     if TYPE_CHECKING:  # a method registers buffers of its own (a center, a quantile)
 
         def __getattr__(self, name: str) -> Any: ...
         def __call__(self, x: Tensor) -> Tensor: ...  # noqa: D102
 
+    @contextmanager
+    def once(self) -> Iterator[None]:
+        """Within, a second pass of the same tensor gives the first one's result.
+
+        So a wrapper that reads its base's code or score does not encode a batch twice, nor count
+        it twice in the running statistics. No parameter may change within.
+        """
+        self._passes = {}
+        try:
+            yield
+        finally:
+            self._passes = None
+
     def encode(
         self, x: Float[Tensor, "members rows *shape"]
     ) -> Float[Tensor, "members rows width"]:
         """Give the code of each row."""
-        code: Tensor = self.neck(self.encoder(x))
-        return code
+        return self._pass("code", x, lambda: self.neck(self.encoder(x)))
 
     def forward(
         self, x: Float[Tensor, "members rows *shape"]
     ) -> Float[Tensor, "members rows *out"]:
         """Give the head's output for each row."""
-        out: Tensor = self.head(self.encode(x))
-        return out
+        return self._pass("out", x, lambda: self.head(self.encode(x)))
+
+    def _pass(self, name: str, x: Tensor, work: Callable[[], Tensor]) -> Tensor:
+        if self._passes is None:
+            return work()
+        key = (name, id(x))
+        if key not in self._passes:
+            self._passes[key] = (x, work())  # x is held, for an id may be used again
+        return self._passes[key][1]
 
 
 def in_chunks(

@@ -18,6 +18,12 @@ class Rows:
 
     x: Float[Tensor, "members rows *shape"]
     label: Int[Tensor, "members rows"]  # 1 anomaly, 0 normal, -1 not looked at
+    clean: Float[Tensor, "members rows *shape"] | None = None  # what x was before a corruption
+
+    @property
+    def target(self) -> Float[Tensor, "members rows *shape"]:
+        """What a method that rebuilds its input is to rebuild."""
+        return self.x if self.clean is None else self.clean
 
 
 @dataclass(frozen=True)
@@ -25,18 +31,24 @@ class Term:
     """One named part of an objective, row by row, before any averaging.
 
     The loop takes, for each member, ``weight`` times the mean of ``loss`` over the rows that
-    ``keep`` marks (all rows where it is None), and adds the terms up.
+    ``keep`` marks (all rows where it is None), and adds the terms up. A member of which no term
+    keeps a row takes no step.
     """
 
     loss: Float[Tensor, "members rows"]
-    about: Int[Tensor, "members rows"]  # the Label that each entry speaks for
+    about: Int[Tensor, "members rows"] | None  # the Label each entry speaks for; None: no verdict
     weight: Tensor | float = 1.0  # a scalar, or (members,)
     keep: Bool[Tensor, "members rows"] | None = None
+    unbounded: Float[Tensor, "members rows"] | None = None  # the loss without its hinge
 
     def mean(self) -> Float[Tensor, " members"]:
-        """Weighted mean over the kept rows, one value a member; 0 where nothing is kept."""
+        """Mean over the kept rows, one value a member; 0 where nothing is kept."""
         if self.keep is None:
-            return self.weight * self.loss.mean(-1)
+            return self.loss.mean(-1)
         # `where`, not a product: a dropped row may hold an infinity.
         kept = self.loss.where(self.keep, self.loss.new_zeros(()))
-        return self.weight * kept.sum(-1) / self.keep.sum(-1).clamp(min=1)
+        return kept.sum(-1) / self.keep.sum(-1).clamp(min=1)
+
+    def cost(self) -> Float[Tensor, " members"]:
+        """Weighted mean: what the term adds to the objective."""
+        return self.weight * self.mean()

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 
-from askew.deep.method import Batch, Method, Recipe
+from askew.deep.draws import Size
+from askew.deep.method import Batch, Method, Recipe, describe
 from askew.deep.nets import Net, in_chunks
-from askew.deep.rows import Rows
+from askew.deep.rows import Rows, Term
 from askew.errors import ConvergenceWarning, FitError
 
-History = list[dict[str, Tensor]]  # by epoch, over all stages: mean weighted loss (members,) a term
+# By epoch, over all stages: mean loss (members,) a term, not a number once a member has stopped.
+History = list[dict[str, Tensor]]
 
 
 def spawn(random_state: int | np.random.RandomState | None, members: int) -> list[Generator]:
@@ -112,7 +114,7 @@ def _check_labels(method: Method, label: Tensor) -> None:
     for kind in method.needs:
         if not (label == kind).any():
             raise FitError(
-                f"{type(method).__name__} needs at least one row labelled {kind.name.lower()} "
+                f"{describe(method)} needs at least one row labelled {kind.name.lower()} "
                 f"({int(kind)}), and found none; label one, or take a method that does without"
             )
 
@@ -128,70 +130,95 @@ def _train_stage(
 ) -> None:
     """Train one stage on the network it shares with the others; add its epochs to history."""
     batch = min(recipe.batch_size, len(label))
-    size = (recipe.steps_per_epoch or -(-len(label) // batch), batch)
+    steps = recipe.steps_per_epoch or -(-len(label) // batch)
+    size = Size(steps, batch, tuple(rows.x.shape[2:]))
     with _looking(net):
         stage.before_fit(net, rows)
-    parameters = list(stage.trainable(net))
-    optimizer = _optimizer(recipe, parameters)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(recipe.milestones), gamma=0.1)
-    best = _Best(net, len(generators)) if recipe.keep == "best" else None
+    running = torch.ones(len(generators), dtype=torch.bool, device=rows.x.device)
+    snapshot = _Snapshot(net)
+    best = torch.full(running.shape, torch.inf, dtype=rows.x.dtype, device=rows.x.device)
     means: dict[str, Tensor] = {}
-    losses = []
-    for epoch in range(recipe.epochs):
-        with _looking(net):
-            stage.before_epoch(net, rows, means)
-        drawn = _draw(stage, label, size, generators, rows.x.device)
-        means = _epoch(stage, net, rows, drawn, size[0], optimizer, parameters, recipe.clip_norm)
-        history.append(means)
-        losses.append(torch.stack(list(means.values())).sum(0))
-        _check_finite(stage, means, epoch)
-        if best is not None:
-            best.offer(losses[-1])
-        schedule.step()
-    if best is not None:
-        best.restore()
+    losses: list[Tensor] = []
+    drawn: dict[str, Tensor] = {}
+    with _only(net, stage.trainable(net)) as parameters:
+        stepper = _Stepper(recipe, parameters)
+        for epoch in range(recipe.epochs):
+            with _looking(net):
+                stage.before_epoch(net, rows, means)
+            stepper.set_rate(recipe.learning_rate, recipe.milestones, epoch)
+            drawn = _draw(stage, label, size, generators, running, drawn)
+            means, loss = _epoch(stage, net, rows, drawn, stepper)
+            _check_finite(stage, means, running, epoch)
+            history.append({k: v.where(running, torch.nan) for k, v in means.items()})
+            losses.append(loss if epoch == 0 else loss.where(running, losses[-1]))
+            if recipe.keep == "best":
+                snapshot.take((loss < best) & running)
+                best = torch.minimum(best, losses[-1])
+            with _looking(net):
+                done = stage.done(net, rows)
+            if done is not None:
+                if recipe.keep == "last":
+                    snapshot.take(done & running)
+                running = running & ~done
+                if not running.any():
+                    break
+    snapshot.restore()
     _check_learned(stage, losses)
     with _looking(net):
         stage.after_fit(net, rows)
 
 
 def _epoch(
-    stage: Method,
-    net: Net,
-    rows: Rows,
-    drawn: Mapping[str, Tensor],
-    steps: int,
-    optimizer: torch.optim.Optimizer,
-    parameters: Sequence[nn.Parameter],
-    clip_norm: float | None,
-) -> dict[str, Tensor]:
-    """Take the steps of one epoch; give each term's mean loss (members,)."""
+    stage: Method, net: Net, rows: Rows, drawn: Mapping[str, Tensor], stepper: _Stepper
+) -> tuple[dict[str, Tensor], Float[Tensor, " members"]]:
+    """Take the steps of one epoch; give each term's mean loss, and the objective's (members,)."""
     total: dict[str, Tensor] = {}
-    net.train()
-    for step in range(steps):
-        terms = stage.terms(net, _gather(rows, drawn, step))
-        means = {name: term.mean() for name, term in terms.items()}
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(means.values())).sum().backward()  # type: ignore[no-untyped-call]
-        if clip_norm is not None:
-            _clip(parameters, clip_norm)
-        optimizer.step()
-        for name, mean in means.items():
-            total[name] = total.get(name, 0) + mean.detach()
+    taken: Tensor | float = 0.0
+    stage.set_training(net)
+    for step in range(len(next(iter(drawn.values())))):
+        with net.once():
+            terms = stage.terms(net, _gather(rows, drawn, step))
+        objective = torch.stack([term.cost() for term in terms.values()]).sum(0)
+        active = _active(terms)
+        stepper.step(objective, active)
+        taken = taken + (1.0 if active is None else active.to(objective.dtype))
+        for name, value in {**{k: t.mean() for k, t in terms.items()}, "": objective}.items():
+            total[name] = total.get(name, 0) + value.detach()
     net.eval()
-    return {name: value / steps for name, value in total.items()}
+    steps = torch.as_tensor(taken, dtype=objective.dtype).clamp(min=1)
+    loss = total.pop("") / steps
+    return {name: value / steps for name, value in total.items()}, loss
+
+
+def _active(terms: Mapping[str, Term]) -> Tensor | None:
+    """Say which members have a row to learn from (members,); None: all of them, always."""
+    marks = [term.keep for term in terms.values() if term.about is not None]
+    kept = [mark for mark in marks if mark is not None]
+    if len(kept) < len(marks) or not kept:
+        return None
+    return torch.stack([mark.any(-1) for mark in kept]).any(0)
 
 
 def _draw(
     stage: Method,
     label: Tensor,
-    size: tuple[int, int],
+    size: Size,
     generators: Sequence[Generator],
-    device: torch.device,
+    running: Tensor,
+    before: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
-    """Draw an epoch for every member: name -> (steps, members, ...)."""
-    draws = [stage.draw(label, size, generator) for generator in generators]
-    return {name: torch.stack([d[name] for d in draws], 1).to(device) for name in draws[0]}
+    """Draw an epoch for every member: name -> (steps, members, ...).
+
+    A member that has stopped keeps its last draw, so that its generator stands where it would
+    stand had it been trained alone.
+    """
+    draws = []
+    for k, generator in enumerate(generators):
+        if running[k]:
+            draws.append(stage.draw(label, size, generator))
+        else:
+            draws.append({name: block[:, k] for name, block in before.items()})
+    return {name: torch.stack([d[name] for d in draws], 1).to(running.device) for name in draws[0]}
 
 
 def _gather(rows: Rows, drawn: Mapping[str, Tensor], step: int) -> Batch:
@@ -208,11 +235,55 @@ def _gather(rows: Rows, drawn: Mapping[str, Tensor], step: int) -> Batch:
     return batch
 
 
-def _optimizer(recipe: Recipe, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    common: dict[str, Any] = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(parameters, fused=True, **common)
-    return torch.optim.RMSprop(parameters, alpha=0.9, eps=1e-7, foreach=True, **common)
+class _Stepper:
+    """Steps an optimiser; where members may sit a step out, one optimiser a member.
+
+    An idle member must not move at all: momentum and weight decay would move it without a
+    gradient, and its count of steps would run ahead of what it is when trained alone.
+    """
+
+    def __init__(self, recipe: Recipe, parameters: Sequence[nn.Parameter]) -> None:
+        self.recipe, self.parameters = recipe, parameters
+        self.rate = recipe.learning_rate
+        self.joint: torch.optim.Optimizer | None = None
+        self.alone: list[torch.optim.Optimizer] = []
+
+    def set_rate(self, rate: float, milestones: Sequence[int], epoch: int) -> None:
+        """Set the learning rate of an epoch: a tenth for every milestone behind it."""
+        self.rate = rate * 0.1 ** sum(epoch >= milestone for milestone in milestones)
+        for optimizer in (*self.alone, *([self.joint] if self.joint else [])):
+            for group in optimizer.param_groups:
+                group["lr"] = self.rate
+
+    def step(self, objective: Tensor, active: Tensor | None) -> None:
+        """Move the members marked (all where None) down the gradient of their objective."""
+        for p in self.parameters:
+            p.grad = None
+        if active is not None and not active.any():
+            return
+        objective.sum().backward()  # type: ignore[no-untyped-call]
+        if self.recipe.clip_value is not None:
+            nn.utils.clip_grad_value_(self.parameters, self.recipe.clip_value)
+        if self.recipe.clip_norm is not None:
+            _clip(self.parameters, self.recipe.clip_norm)
+        if active is None:
+            self.joint = self.joint or self._optimizer(self.parameters)
+            self.joint.step()
+            return
+        views = [[p.detach()[k] for p in self.parameters] for k in range(len(active))]
+        self.alone = self.alone or [self._optimizer(view) for view in views]
+        for k in active.nonzero().flatten().tolist():
+            for view, p in zip(
+                self.alone[k].param_groups[0]["params"], self.parameters, strict=True
+            ):
+                view.grad = None if p.grad is None else p.grad[k]
+            self.alone[k].step()
+
+    def _optimizer(self, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
+        common: dict[str, Any] = {"lr": self.rate, "weight_decay": self.recipe.weight_decay}
+        if self.recipe.optimizer == "adam":
+            return torch.optim.Adam(parameters, fused=True, **common)
+        return torch.optim.RMSprop(parameters, alpha=0.9, eps=1e-7, foreach=True, **common)
 
 
 def _clip(parameters: Sequence[nn.Parameter], norm: float) -> None:
@@ -224,29 +295,56 @@ def _clip(parameters: Sequence[nn.Parameter], norm: float) -> None:
         g.mul_(factor.view(-1, *[1] * (g.dim() - 1)))
 
 
-class _Best:
-    """Each member's state after the epoch with its lowest loss."""
+class _Snapshot:
+    """Members as they were at a moment that each of them chose."""
 
-    def __init__(self, net: Net, members: int) -> None:
+    def __init__(self, net: Net) -> None:
         self.net = net
-        self.loss: Tensor | None = None
         self.state: dict[str, Tensor] = {}
-        self.members = members
+        self.taken: Tensor | None = None
 
-    def offer(self, loss: Float[Tensor, " members"]) -> None:
-        state = self.net.state_dict()
-        if self.loss is None:
-            self.loss = loss.clone()
-            self.state = {name: value.clone() for name, value in state.items()}
+    def take(self, members: Bool[Tensor, " members"]) -> None:
+        """Keep the present state of the members marked."""
+        if not members.any():
             return
-        better = loss < self.loss
-        self.loss = torch.where(better, loss, self.loss)
-        for name, value in state.items():
-            mask = better.view(-1, *[1] * (value.dim() - 1))
-            self.state[name] = torch.where(mask, value, self.state[name])
+        state = self.net.state_dict()
+        if self.taken is None:
+            self.state = {name: value.clone() for name, value in state.items()}
+            self.taken = members.clone()
+            return
+        self.state = _mix(members, state, self.state)
+        self.taken = self.taken | members
 
     def restore(self) -> None:
-        self.net.load_state_dict(self.state)
+        """Give the members for which there is a state that state back."""
+        if self.taken is not None:
+            self.net.load_state_dict(_mix(self.taken, self.state, self.net.state_dict()))
+
+
+def _mix(
+    members: Tensor, here: Mapping[str, Tensor], there: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Take the members marked from here, the others from there."""
+    return {
+        name: torch.where(members.view(-1, *[1] * (value.dim() - 1)), value, there[name])
+        for name, value in here.items()
+    }
+
+
+@contextmanager
+def _only(net: Net, parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+    """Ask gradients of these parameters alone for a while."""
+    chosen = list(parameters)
+    for p in net.parameters():
+        p.requires_grad_(False)
+    for p in chosen:
+        p.requires_grad_(True)
+    try:
+        yield chosen
+    finally:
+        for p in net.parameters():
+            p.requires_grad_(True)
+            p.grad = None
 
 
 @contextmanager
@@ -257,12 +355,12 @@ def _looking(net: Net) -> Iterator[None]:
         yield
 
 
-def _check_finite(stage: Method, means: Mapping[str, Tensor], epoch: int) -> None:
+def _check_finite(stage: Method, means: Mapping[str, Tensor], running: Tensor, epoch: int) -> None:
     for name, value in means.items():
-        bad = (~value.isfinite()).nonzero().flatten().tolist()
+        bad = (~value.isfinite() & running).nonzero().flatten().tolist()
         if bad:
             raise FitError(
-                f"{type(stage).__name__}: the loss term {name!r} is not a finite number in epoch "
+                f"{describe(stage)}: the loss term {name!r} is not a finite number in epoch "
                 f"{epoch + 1}, member {bad[0]}; lower learning_rate, set clip_norm, or look for "
                 "wild values in the table"
             )
@@ -274,7 +372,7 @@ def _check_learned(stage: Method, losses: Sequence[Tensor]) -> None:
     stuck = (losses[-1] >= losses[0]).nonzero().flatten().tolist()
     if stuck:
         warnings.warn(
-            f"{type(stage).__name__}: the loss did not fall from the first epoch to the last "
+            f"{describe(stage)}: the loss did not fall from the first epoch to the last "
             f"({float(losses[0][stuck[0]]):.4g} to {float(losses[-1][stuck[0]]):.4g}) in "
             f"{len(stuck)} of {len(losses[0])} members; train longer, or change learning_rate",
             ConvergenceWarning,

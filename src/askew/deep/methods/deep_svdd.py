@@ -72,7 +72,7 @@ class DeepSVDD(Method):
     def terms(self, net: Net, batch: Batch) -> dict[str, Term]:
         """Give the distance; labels play no part."""
         rows = batch["rows"]
-        return {"distance": Term(self.score(net, rows.x), about=rows.label)}
+        return {"distance": Term(self.score(net, rows.x), about=None)}
 
     def score(self, net: Net, x: Tensor) -> Tensor:
         """Squared distance from the center."""

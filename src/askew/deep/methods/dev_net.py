@@ -73,11 +73,13 @@ class DevNet(Method):
         """Give the deviation loss and the penalty, the same for every row."""
         rows = batch["rows"]
         dev = (self.score(net, rows.x) - net.mu) / net.sigma
-        hinge = (self.margin - dev).clamp(min=0)
-        loss = torch.where(rows.label == Label.ANOMALY, hinge, dev.abs())
-        terms = {"deviation": Term(loss, about=rows.label)}
+        below = self.margin - dev
+        known = rows.label == Label.ANOMALY
+        loss = torch.where(known, below.clamp(min=0), dev.abs())
+        unbounded = torch.where(known, below, dev.abs())
+        terms = {"deviation": Term(loss, about=rows.label, unbounded=unbounded)}
         if self.hidden and self.l2:
-            terms["l2"] = Term(self._penalty(net).expand_as(loss), rows.label, weight=self.l2)
+            terms["l2"] = Term(self._penalty(net).expand_as(loss), about=None, weight=self.l2)
         return terms
 
     def score(self, net: Net, x: Tensor) -> Tensor:
