@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo fmt lint type test check bench bench-quality clean
+.PHONY: help setup demo fmt lint type test check docs bench bench-quality bench-methods paper paper-quick clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -37,6 +37,9 @@ type: $(READY)
 test: $(READY) lint type  ## lint, types and the quick suite: what CI runs
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto
 
+docs: $(READY)  ## write docs/methods.md from the methods' own files
+	$(BIN)/python docs/generate.py
+
 # Peers to measure against live in an environment of their own.
 BENCH := .venv-bench
 $(BENCH)/.ready: constraints.txt benchmarks/requirements.txt
@@ -54,6 +57,15 @@ bench-quality: $(READY)  ## the default over the real tables of ../shared/panel,
 
 bench-market: $(READY)  ## 300 verdicts on 45,211 rows of text and numbers, file to file
 	$(BIN)/python benchmarks/market.py
+
+bench-methods: $(BENCH)/.ready  ## each method beside its namesakes in DeepOD and PyOD, one JSON line a run
+	$(BENCH)/bin/python benchmarks/methods.py
+
+paper: $(READY)  ## the papers' figures, to docs/results/papers.md; full image sets with DATA=DIR
+	$(BIN)/python benchmarks/paper $(if $(DATA),--data $(DATA))
+
+paper-quick: $(READY)  ## a few runs of each, to benchmarks/runs/papers-quick.md
+	$(BIN)/python benchmarks/paper --quick
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) $(BENCH) .mypy_cache .ruff_cache .pytest_cache askew-demo

@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "report": {"errors", "atomic", "table", "reasons", "model"},
     "cli": {
+        "deep",
         "ranking",
         "errors",
         "atomic",

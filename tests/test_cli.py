@@ -10,6 +10,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ import pytest
 import askew
 from askew.cli.demo import count_found
 from askew.cli.main import main
+from askew.deep import METHODS, DeepSAD, DevNet, Method
+from askew.deep.method import Wrapper
+from askew.labels import Label
 
 
 @dataclass
@@ -329,9 +333,10 @@ class TestBadInput:
 
 def test_help_names_every_command_and_the_exit_codes(cli: Any) -> None:
     told = cli("--help").out
-    for word in ("demo", "fit", "rank", "explain", "info", "Exit codes: 0 done"):
+    commands = ("demo", "fit", "rank", "explain", "info", "methods", "cite")
+    for word in (*commands, "Exit codes: 0 done"):
         assert word in told
-    for command in ("demo", "fit", "rank", "explain", "info"):
+    for command in commands:
         assert "--json" in cli(command, "--help").out
 
 
@@ -343,3 +348,87 @@ def test_help_loads_nothing_heavy() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+class TestMethods:
+    def told(self, cli: Any) -> str:
+        return re.sub(" +$", "", cli("methods").out, flags=re.MULTILINE)
+
+    def test_every_method_and_wrapper_is_listed_with_its_facts(self, cli: Any) -> None:
+        told = self.told(cli)
+        methods, _, wrappers = told.partition("\n\nWrappers")
+        for name, method in METHODS.items():
+            part = wrappers if issubclass(method, Wrapper) else methods
+            assert re.search(rf"^{name} +\S", part, re.MULTILINE), name
+            assert method.paper is not None
+            assert method.paper.short in part
+        assert re.search(
+            r"^DevNet .*\n +Pang et al\. 2019; labels: anomaly \(needed\)$", methods, re.MULTILINE
+        )
+        assert re.search(r"^DeepSVDD .*\n +Ruff et al\. 2018; labels: none", methods, re.MULTILINE)
+
+    def test_a_wrapper_says_what_it_goes_around(self, cli: Any) -> None:
+        @dataclass(eq=False, repr=False)
+        class Picky(Wrapper):
+            """Go around Deep SAD only."""
+
+            def objection(self, base: Method) -> str:
+                return "" if isinstance(base, DeepSAD) else "it is not Deep SAD"
+
+        @dataclass(eq=False, repr=False)
+        class Easy(Wrapper):
+            """Go around what is not DevNet."""
+
+            demands = (Label.NORMAL,)
+
+            def objection(self, base: Method) -> str:
+                return "of its margin" if isinstance(base, DevNet) else ""
+
+        with patch.dict(METHODS, {"Picky": Picky, "Easy": Easy}):
+            told = self.told(cli)
+            found = {
+                entry["name"]: entry
+                for entry in json.loads(cli("methods", "--json").out)["wrappers"]
+            }
+        assert "labels: its base's; takes images as its base; wraps DeepSAD\n" in told
+        assert "labels: its base's, normal (needed); " in told
+        assert "; wraps every method but DevNet\n" in told
+        assert found["Picky"]["wraps"] == ["DeepSAD"]
+        assert found["Easy"]["refuses"] == {"DevNet": "of its margin"}
+
+    def test_as_json_it_is_all_there(self, cli: Any) -> None:
+        told = json.loads(cli("methods", "--json").out)
+        names = [entry["name"] for entry in (*told["methods"], *told["wrappers"])]
+        assert sorted(names) == sorted(METHODS)
+        (sad,) = (entry for entry in told["methods"] if entry["name"] == "DeepSAD")
+        assert sad["labels"] == ["anomaly", "normal"]
+        assert sad["paper"]["year"] == 2020
+        assert sad["parameters"][0]["name"] == "eta"
+        assert sad["parameters"][0]["default"] == "1.0"
+
+    def test_every_paper_is_cited_in_bibtex(self, cli: Any) -> None:
+        for name in METHODS:
+            told = cli("cite", name).out
+            kind, key, body = re.fullmatch(r"@(\w+)\{([\w-]+),\n(.*)\}\n", told, re.DOTALL).groups()  # type: ignore[union-attr]
+            assert kind in ("inproceedings", "article", "misc")
+            fields = dict(re.findall(r"^  (\w+) = \{(.+)\},$", body, re.MULTILINE))
+            assert len(fields) == body.count("\n")
+            assert {"author", "title", "year"} < set(fields), key
+            assert body.count("{") == body.count("}"), key
+
+    def test_names_are_taken_in_any_case_and_a_paper_once(self, cli: Any) -> None:
+        once = cli("cite", "deepsad").out
+        assert once == cli("cite", "DEEPSAD", "DeepSAD").out
+        assert "author = {Ruff, Lukas and " in once
+        both = cli("cite", "DeepSAD", "DevNet").out
+        assert both.startswith(once + "\n@inproceedings{pang2019devnet,")
+        told = json.loads(cli("cite", "DevNet", "--json").out)
+        assert told[0]["name"] == "DevNet"
+        assert told[0]["paper"]["title"] == "Deep Anomaly Detection with Deviation Networks"
+
+    def test_an_unknown_name_is_refused_with_the_nearest(self, cli: Any) -> None:
+        ran = cli("cite", "DevNet", "deepsvd", code=2)
+        assert ran.out == ""
+        assert ran.err.count("\n") == 1
+        assert "there is no method 'deepsvd'; did you mean DeepSVDD" in ran.err
+        assert "did you mean" not in cli("cite", "xyzzy", code=2).err

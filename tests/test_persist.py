@@ -7,8 +7,10 @@ import os
 import struct
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -16,8 +18,8 @@ import pytest
 
 import askew
 from askew import Askew
-from askew.deep import DeepSAD, Detector
-from askew.errors import FileError, ModelFileError
+from askew.deep import METHODS, DeepSAD, Detector, Reconstruct
+from askew.errors import AskewError, FileError, ModelFileError
 from askew.persist import manifest_of
 
 
@@ -194,3 +196,21 @@ def test_a_detectors_parameters_come_back(tmp_path: Path) -> None:
     loaded = askew.load(tmp_path / "d.askew")
     assert repr(loaded) == repr(made)
     assert loaded.method.hidden == (4, 2)
+
+
+def test_a_method_of_ones_own_is_refused_until_it_is_in_the_list(tmp_path: Path) -> None:
+    @dataclass(eq=False, repr=False)
+    class Own(Reconstruct):
+        """An autoencoder under another name."""
+
+    X = np.random.default_rng(0).random((40, 3)).astype(np.float32)
+    made = Detector(Own(hidden=(2,)), epochs=5, random_state=1).fit(X)
+    with pytest.raises(AskewError, match=r"an? Own cannot be saved: .* askew.deep.METHODS"):
+        askew.save(made, tmp_path / "own.askew")
+    assert os.listdir(tmp_path) == []
+    with patch.dict(METHODS, {"Own": Own}):
+        askew.save(made, tmp_path / "own.askew")
+        again = askew.load(tmp_path / "own.askew")
+    np.testing.assert_array_equal(again.decision_function(X), made.decision_function(X))
+    with pytest.raises(ModelFileError, match="'Own', which this Askew does not have"):
+        askew.load(tmp_path / "own.askew")

@@ -230,7 +230,7 @@ class TestDetector:
 
     def test_contamination_is_the_share_called_anomalous(self) -> None:
         X, _ = (t.numpy() for t in table())
-        detector = Detector(Reconstruct(hidden=(4,)), epochs=5, contamination=0.1, random_state=0)
+        detector = Detector(Reconstruct(hidden=(4,)), epochs=30, contamination=0.1, random_state=0)
         assert detector.fit(X).predict(X).mean() == pytest.approx(0.1)
         with pytest.raises(MethodError, match="contamination"):
             detector.set_params(contamination=0.7).fit(X)

@@ -99,14 +99,10 @@ def pack(value: Any) -> Tree:
     AskewError
         It is of a class that a model file cannot hold.
     """
-    kind = type(value).__name__
-    if _known(kind) is not type(value) or not hasattr(value, "get_state"):
-        raise AskewError(
-            f"a {kind} cannot be saved: a model file holds the classes of Askew only; fit with one "
-            "of askew.rankers or askew.deep"
-        )
+    if not hasattr(value, "get_state"):
+        raise _unknown(value)
     tree: dict[str, Tree] = {
-        "kind": kind,
+        "kind": _name(value),
         "params": {name: _plain(v) for name, v in value.get_params(deep=False).items()},
         "state": value.get_state(),
     }
@@ -129,6 +125,22 @@ def fingerprint(tree: Tree) -> str:
     arrays: dict[str, np.ndarray] = {}
     text = json.dumps(_lift(tree, arrays, ""), allow_nan=False, sort_keys=True)
     return _digest(text, arrays)[:12]
+
+
+def _name(value: Any) -> str:
+    """Give the name under which a class stands in the lists, so that it is found again."""
+    kind = type(value).__name__
+    if _known(kind) is not type(value):
+        raise _unknown(value)
+    return kind
+
+
+def _unknown(value: Any) -> AskewError:
+    return AskewError(
+        f"a {type(value).__name__} cannot be saved: a model file names the classes of Askew only; "
+        "fit with one of askew.rankers or askew.deep, or enter a method of your own in "
+        "askew.deep.METHODS, before saving and before loading"
+    )
 
 
 def _class_of(kind: str) -> Any:
@@ -164,7 +176,7 @@ def _plain(value: Any) -> Tree:
         return None  # a generator has moved on since; what it decided is in the state
     if hasattr(value, "get_params"):
         params = {name: _plain(v) for name, v in value.get_params(deep=False).items()}
-        return {"$made": {"kind": type(value).__name__, "params": params}}
+        return {"$made": {"kind": _name(value), "params": params}}
     raise AskewError(f"a parameter of type {type(value).__name__} cannot be saved: {value!r}")
 
 

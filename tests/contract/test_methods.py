@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from askew.deep.nets import Net
 from askew.deep.train import score, spawn, torch_threads, train
 from askew.errors import FitError, LabelError
 from askew.labels import Label
-from tests.contract.cases import CASES, D, full_batch, prepared, rolled, table, truth
+from tests.contract.cases import CASES, QUICK, D, full_batch, prepared, rolled, table, truth
 
 # Two epochs are enough to ask most questions, and not enough for every loss to fall.
 pytestmark = pytest.mark.filterwarnings("ignore::askew.errors.ConvergenceWarning")
@@ -164,7 +165,8 @@ def test_nothing_leaks(name: str) -> None:
 def test_it_can_learn(name: str) -> None:
     X, y = (t.numpy() for t in table())
     unseen = y == Label.UNLABELED
-    detector = Detector(CASES[name](), members=3, epochs=30, random_state=0).fit(X, y)
+    settings: dict[str, Any] = {"epochs": 30, **QUICK.get(name, {})}
+    detector = Detector(CASES[name](), members=3, random_state=0, **settings).fit(X, y)
     scores = detector.decision_function(X)
     assert roc_auc_score(truth().numpy()[unseen], scores[unseen]) > 0.7
     assert len(np.unique(scores)) == len(X)

@@ -117,8 +117,8 @@ def _batch_norm(layer: BatchNorm, k: int, rows: list[Row]) -> list[Row]:
     for j, column in enumerate(torch.stack(rows).unbind(1)):
         mean, var = layer.mean[k, 0, j], layer.var[k, 0, j]
         if layer.training:
-            mean = sum(column) / len(column)
-            var = sum((v - mean) ** 2 for v in column) / len(column)  # type: ignore[assignment]
+            mean = torch.stack(list(column)).sum() / len(column)
+            var = torch.stack([(v - mean) ** 2 for v in column]).sum() / len(column)
         normal = torch.stack([(v - mean) / (var + layer.eps) ** 0.5 for v in column])
         if layer.scale is not None and layer.shift is not None:
             normal = normal * layer.scale[k, 0, j] + layer.shift[k, 0, j]

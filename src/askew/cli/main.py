@@ -10,7 +10,7 @@ import warnings
 from typing import Any
 
 # Each command registers itself with the application.
-from askew.cli import demo, explain, fit, info, rank  # noqa: F401
+from askew.cli import demo, explain, fit, info, methods, rank  # noqa: F401
 from askew.cli.app import app
 from askew.errors import AskewError
 

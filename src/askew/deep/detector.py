@@ -14,18 +14,16 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from askew.classifier import RankingClassifier
 from askew.deep import combine, train
-from askew.deep.method import Method, Recipe
+from askew.deep.method import Method, Recipe, Scale, describe
 from askew.deep.methods import DeepSAD
 from askew.errors import ConvergenceWarning, MethodError, ModelFileError
 from askew.labels import Label, read_labels
 from askew.table import row_keys
 from askew.threshold import default_cut
 
-Scale = Literal["minmax", "standard"]
-
 
 class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
-    """One deep method on a numeric matrix, as an estimator.
+    """One deep method on a numeric matrix or on images, as an estimator.
 
     Labels are 1 anomaly, 0 normal, -1 not looked at; scores are higher for what is more anomalous.
 
@@ -35,15 +33,16 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         The method; ``DeepSAD()`` where None.
     members
         Networks trained side by side, 1 or more; their scores are combined.
-    epochs, batch_size, learning_rate, steps_per_epoch, weight_decay, clip_norm
+    epochs, batch_size, learning_rate, steps_per_epoch, weight_decay, clip_norm, clip_value
         Training settings, for every stage of the method; None takes the method's own, those of
         its paper (``method.recipe()``).
     combine
         How members make one score: the ``"mean"`` of z-scores, or the mean ``"rank"`` among the
         training rows, which levels off beyond the highest training score.
     scale
-        Columns by the training rows: ``"minmax"`` to [0, 1], ``"standard"`` to mean 0 and
-        deviation 1, or None.
+        By the training rows, each column of a table by itself and images as a whole:
+        ``"minmax"`` to [0, 1], ``"standard"`` to mean 0 and deviation 1, None not at all;
+        ``"auto"`` as the method's paper has it (``method.recipe()``).
     contamination
         Where ``predict`` cuts: the share of training rows called anomalous, in (0, 0.5], or
         ``"auto"`` (see ``askew.threshold.default_cut``).
@@ -89,8 +88,9 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         steps_per_epoch: int | None = None,
         weight_decay: float | None = None,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
         combine: combine.How = "mean",
-        scale: Scale | None = "minmax",
+        scale: Scale | Literal["auto"] | None = "auto",
         contamination: float | Literal["auto"] = "auto",
         device: str = "auto",
         threads: int = 1,
@@ -104,6 +104,7 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         self.steps_per_epoch = steps_per_epoch
         self.weight_decay = weight_decay
         self.clip_norm = clip_norm
+        self.clip_value = clip_value
         self.combine = combine
         self.scale = scale
         self.contamination = contamination
@@ -117,7 +118,8 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X
-            (n, d), finite numbers, two rows at least.
+            (n, d), or (n, channels, height, width) for a method that takes images; finite
+            numbers, two rows at least.
         y
             (n,) in {1, 0, -1}; None where nothing is known. A pandas Series is aligned by index.
 
@@ -132,11 +134,21 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         """
         self._check_settings()
         keys = row_keys(X)
-        x: NDArray[np.float32] = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
+        images = len(getattr(X, "shape", ())) == 4
+        if images and not self._method().takes_images:
+            raise MethodError(
+                f"{describe(self._method())} takes tables (n, d); found images of shape "
+                f"{np.shape(X)}. Flatten them, X.reshape(len(X), -1), or take a method for images"
+            )
+        x: NDArray[np.float32] = validate_data(
+            self, X, dtype=np.float32, ensure_min_samples=2, allow_nd=images
+        )
+        self.shape_ = tuple(x.shape[1:])
         self.labels_ = read_labels(y, n_rows=len(x), keys=keys)
         self.labels_.check_trainable()
         self.classes_ = np.array([Label.NORMAL, Label.ANOMALY], dtype=np.int64)
-        self.shift_, self.factor_ = _fit_scale(x, self.scale)
+        scale = self._method().recipe().scale if self.scale == "auto" else self.scale
+        self.shift_, self.factor_ = _fit_scale(x, scale)
         self.net_, history = train.train(
             self._method(),
             self._tensor(x),
@@ -171,7 +183,11 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
     def member_scores(self, X: ArrayLike) -> NDArray[np.float32]:
         """Score rows (n, d) -> (members, n), each member on its own scale."""
         check_is_fitted(self)
-        return self._member_scores(validate_data(self, X, dtype=np.float32, reset=False))
+        images = len(self.shape_) > 1
+        x = validate_data(self, X, dtype=np.float32, reset=False, allow_nd=images)
+        if x.shape[1:] != self.shape_:
+            raise ValueError(f"found rows of shape {x.shape[1:]}; the fit saw {self.shape_}")
+        return self._member_scores(x)
 
     def _keys(self, X: ArrayLike) -> Any:
         return row_keys(X)
@@ -180,9 +196,9 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         """Give everything learned, as plain values and arrays."""
         check_is_fitted(self)
         state = {
-            name: getattr(self, name)
-            for name in ("shift_", "factor_", "yardstick_", "offset_", "n_features_in_")
+            name: getattr(self, name) for name in ("shift_", "factor_", "yardstick_", "offset_")
         }
+        state["shape_"] = list(self.shape_)
         net = {name: value.cpu().numpy() for name, value in self.net_.state_dict().items()}
         names = getattr(self, "feature_names_in_", None)
         return state | {"net": net, "feature_names": None if names is None else list(names)}
@@ -196,17 +212,20 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
             The state does not fit the parameters.
         """
         try:
-            d = int(state["n_features_in_"])
-            net = self._method().network((d,), train.spawn(0, self.members))
+            # Files of 0.1 and before knew tables only, and their columns by number.
+            shape = tuple(int(n) for n in state.get("shape_", [state.get("n_features_in_", 0)]))
+            net = self._method().network(shape, train.spawn(0, self.members))
             net.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in state["net"].items()})
             shift, factor = (np.asarray(state[k], np.float32) for k in ("shift_", "factor_"))
             yardstick, offset = np.asarray(state["yardstick_"]), float(state["offset_"])
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as e:
             raise ModelFileError(f"{type(self).__name__}: the saved state does not fit: {e}") from e
-        if shift.shape != (d,) or factor.shape != (d,) or yardstick.shape[0] != self.members:
+        columns = shape if len(shape) == 1 else (1,)
+        if not shift.shape == factor.shape == columns or yardstick.shape[0] != self.members:
             raise ModelFileError(f"{type(self).__name__}: the saved arrays have other lengths")
         self.classes_ = np.array([Label.NORMAL, Label.ANOMALY], dtype=np.int64)
-        self.n_features_in_, self.offset_, self.yardstick_ = d, offset, yardstick
+        self.shape_, self.n_features_in_ = shape, shape[0]
+        self.offset_, self.yardstick_ = offset, yardstick
         self.shift_, self.factor_ = shift, factor
         self.net_ = net.to(self._device()).eval()
         if state["feature_names"] is not None:
@@ -221,7 +240,7 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         return torch.device(self.device)
 
     def _settings(self) -> dict[str, Any]:
-        names = (field.name for field in fields(Recipe))
+        names = {field.name for field in fields(Recipe)} - {"scale"}  # not the loop's concern
         return {n: v for n in names if (v := getattr(self, n, None)) is not None}
 
     def _check_settings(self) -> None:
@@ -231,8 +250,10 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
             raise MethodError(f"members is {self.members!r}; expected 1 or more")
         if self.combine not in ("mean", "rank"):
             raise MethodError(f"combine is {self.combine!r}; expected 'mean' or 'rank'")
-        if self.scale not in ("minmax", "standard", None):
-            raise MethodError(f"scale is {self.scale!r}; expected 'minmax', 'standard' or None")
+        if self.scale not in ("auto", "minmax", "standard", None):
+            raise MethodError(
+                f"scale is {self.scale!r}; expected 'auto', 'minmax', 'standard' or None"
+            )
 
     def _tensor(self, X: NDArray[np.float32]) -> torch.Tensor:
         return torch.from_numpy((X - self.shift_) * self.factor_)
@@ -247,7 +268,12 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
 def _fit_scale(
     X: NDArray[np.float32], scale: Scale | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Find shift and factor (d,) such that (X - shift) * factor is scaled."""
+    """Find shift and factor such that (X - shift) * factor is scaled.
+
+    (d,) for a table, whose columns have nothing to do with one another; (1,) for images.
+    """
+    if X.ndim > 2:
+        X = X.reshape(-1, 1)
     if scale is None:
         return np.zeros(X.shape[1], np.float32), np.ones(X.shape[1], np.float32)
     if scale == "minmax":

@@ -49,6 +49,40 @@ def balanced(
     return {"rows": rows}
 
 
+def pairs(
+    label: Int[Tensor, " n"], size: Size, generator: Generator
+) -> dict[str, Int[Tensor, "steps batch"]]:
+    """Two rows side by side: half (u, u), a quarter (u, a), a quarter (a, a) of different rows.
+
+    Here a is a known anomaly and u any other row. The u of all steps come from shuffled passes:
+    no row twice while the table has enough. A single known anomaly has no partner of its kind;
+    the last quarter is then (u, a) too.
+    """
+    steps, batch = size.steps, size.batch
+    known = label == Label.ANOMALY
+    both, neither = batch // 4, (batch + 1) // 2
+    if int(known.sum()) < 2:
+        both = 0
+    one = batch - neither - both
+    others = passes(~known, steps * (2 * neither + one), generator).view(steps, -1)
+    first, second = _two(known, (steps, both), generator)
+    mixed = pick(known, (steps, one), generator)
+    return {
+        "left": torch.cat([others[:, neither:], first], 1),
+        "right": torch.cat([others[:, :neither], mixed, second], 1),
+    }
+
+
+def triplets(
+    label: Int[Tensor, " n"], size: Size, generator: Generator
+) -> dict[str, Int[Tensor, "steps batch"]]:
+    """Two rows that are no known anomalies, each from passes of its own, and a known anomaly."""
+    known = label == Label.ANOMALY
+    shape = (size.steps, size.batch)
+    anchor, positive = (passes(~known, math.prod(shape), generator).view(shape) for _ in range(2))
+    return {"anchor": anchor, "positive": positive, "negative": pick(known, shape, generator)}
+
+
 def passes(among: Tensor, count: int, generator: Generator) -> Int[Tensor, " count"]:
     """Give shuffled passes over the rows marked, laid end to end and cut after ``count``."""
     candidates = among.nonzero().squeeze(-1)
@@ -61,3 +95,12 @@ def pick(among: Tensor, size: tuple[int, ...], generator: Generator) -> Tensor:
     """Draw row numbers with replacement among those marked."""
     candidates = among.nonzero().squeeze(-1)
     return candidates[torch.randint(len(candidates), size, generator=generator)]
+
+
+def _two(among: Tensor, size: tuple[int, ...], generator: Generator) -> tuple[Tensor, Tensor]:
+    """Draw pairs of two different rows among those marked, every such pair as likely."""
+    candidates = among.nonzero().squeeze(-1)
+    n = len(candidates)
+    first = torch.randint(n, size, generator=generator)
+    apart = torch.randint(1, max(n, 2), size, generator=generator)
+    return candidates[first], candidates[(first + apart) % n]

@@ -106,7 +106,6 @@ class Method(BaseEstimator, ABC):  # type: ignore[misc]  # BaseEstimator only fo
     """
 
     paper: ClassVar[Paper | None] = None
-    takes_images: ClassVar[bool] = False  # rows of shape (channels, height, width)
     outermost: ClassVar[bool] = False  # whether nothing may be wrapped around it
 
     # Properties only so that a wrapper can ask its base; a method sets plain class attributes.
@@ -124,6 +123,11 @@ class Method(BaseEstimator, ABC):  # type: ignore[misc]  # BaseEstimator only fo
     @property
     def rebuilds(self) -> bool:
         """Whether it is trained to give back its input (``Rows.target``)."""
+        return False
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether its rows may have the shape (channels, height, width)."""
         return False
 
     def validate(self) -> None:
@@ -236,6 +240,11 @@ class Wrapper(Method):
         """Whether the base is trained to give back its input."""
         return self.base.rebuilds
 
+    @property
+    def takes_images(self) -> bool:
+        """Whether the base takes images."""
+        return self.base.takes_images
+
     def validate(self) -> None:
         """Check the base, also one that was set later."""
         self.__post_init__()
@@ -298,6 +307,11 @@ def describe(method: Method) -> str:
     """Name a method and what it wraps: ``AnoOnly(DeepSAD)``."""
     name = type(method).__name__
     return f"{name}({describe(method.base)})" if isinstance(method, Wrapper) else name
+
+
+def layers(method: Method) -> list[Method]:
+    """Give a method and all that it wraps, outermost first."""
+    return [method, *(layers(method.base) if isinstance(method, Wrapper) else [])]
 
 
 def require(holds: bool, name: str, found: object, expected: str) -> None:

@@ -8,15 +8,17 @@ an ensemble of 4 and of 40.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
-Init = Literal["torch", "glorot"]
+Init = Literal["torch", "glorot", "glorot_normal"]
 
 LANES = 16
 CHUNK = 2048  # rows a scoring pass: one big pass is four times slower and takes a gigabyte
@@ -35,7 +37,8 @@ class Linear(nn.Module):
         Whether there is one.
     init
         ``"torch"``: weights and bias uniform in ±1/sqrt(inputs), as ``torch.nn.Linear``;
-        ``"glorot"``: weights uniform in ±sqrt(6 / (inputs + outputs)), bias zero, as Keras.
+        ``"glorot"``: weights uniform in ±sqrt(6 / (inputs + outputs)), bias zero, as Keras;
+        ``"glorot_normal"``: weights normal with the same variance, bias zero.
     """
 
     def __init__(
@@ -48,11 +51,15 @@ class Linear(nn.Module):
         init: Init = "torch",
     ) -> None:
         super().__init__()
-        glorot = init == "glorot"
+        glorot = init != "torch"
         bound = math.sqrt(6 / (inputs + outputs)) if glorot else 1 / math.sqrt(inputs)
-        self.weight = nn.Parameter(_uniform(generators, (inputs, outputs), bound))
+        if init == "glorot_normal":
+            drawn = [torch.randn(inputs, outputs, generator=g) for g in generators]
+            self.weight = nn.Parameter(torch.stack(drawn) * (bound / math.sqrt(3)))
+        else:
+            self.weight = nn.Parameter(uniform(generators, (inputs, outputs), bound))
         self.bias = (
-            nn.Parameter(_uniform(generators, (1, outputs), 0.0 if glorot else bound))
+            nn.Parameter(uniform(generators, (1, outputs), 0.0 if glorot else bound))
             if bias
             else None
         )
@@ -80,7 +87,9 @@ class Linear(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalization over the rows, a member at a time, for (members, rows, width).
+    """Batch normalization over the rows, a member at a time.
+
+    For (members, rows, width), or (members, rows, maps, height, width) with one mean a map.
 
     In training the batch's own mean and biased variance are used and the running ones are moved
     towards the mean and the unbiased variance by ``momentum``; otherwise the running ones are.
@@ -107,9 +116,11 @@ class BatchNorm(nn.Module):
         var: Tensor
 
     def forward(
-        self, x: Float[Tensor, "members rows width"]
-    ) -> Float[Tensor, "members rows width"]:
+        self, x: Float[Tensor, "members rows width *image"]
+    ) -> Float[Tensor, "members rows width *image"]:
         """Normalize, then scale and shift where affine."""
+        if x.dim() > 3:
+            return self._maps(x)
         mean, var = self.mean, self.var
         if self.training:
             mean = x.mean(-2, keepdim=True)
@@ -122,6 +133,23 @@ class BatchNorm(nn.Module):
         if self.scale is None or self.shift is None:
             return x
         return x * self.scale + self.shift
+
+    def _maps(self, x: Tensor) -> Tensor:
+        """Normalize the maps of images, over rows and places, by torch's own routine."""
+        parts = [
+            nn.functional.batch_norm(
+                x[k],
+                self.mean[k, 0],
+                self.var[k, 0],
+                None if self.scale is None else self.scale[k, 0],
+                None if self.shift is None else self.shift[k, 0],
+                self.training,
+                self.momentum,
+                self.eps,
+            )
+            for k in range(len(x))
+        ]
+        return torch.stack(parts)
 
 
 def mlp(
@@ -222,23 +250,52 @@ class Net(nn.Module):
 def in_chunks(
     function: Callable[[Tensor], Tensor], x: Float[Tensor, "_ rows *shape"], members: int
 ) -> Float[Tensor, "members rows *out"]:
-    """Apply a row-wise function to all rows, ``CHUNK`` at a time.
+    """Apply a row-wise function to all rows, ``CHUNK`` at a time (an eighth where images).
 
     The last chunk is filled up with zero rows, so that every pass has the same shape and a row's
     result does not depend, to the last bit, on how many rows come with it.
     """
-    rows = x.shape[1]
+    chunk = CHUNK if x.dim() == 3 else CHUNK // 8
     parts = []
-    for start in range(0, rows, CHUNK):
-        part = x[:, start : start + CHUNK]
-        missing = CHUNK - part.shape[1]
+    for start in range(0, x.shape[1], chunk):
+        part = x[:, start : start + chunk]
+        missing = chunk - part.shape[1]
         if missing:
             part = torch.cat([part, part.new_zeros(part.shape[0], missing, *part.shape[2:])], 1)
         out = function(part.expand(members, *part.shape[1:]))
-        parts.append(out[:, : CHUNK - missing])
+        parts.append(out[:, : chunk - missing])
     return torch.cat(parts, 1)
 
 
-def _uniform(generators: Sequence[Generator], shape: tuple[int, ...], bound: float) -> Tensor:
+def mean_code(
+    net: Net, x: Float[Tensor, "1 rows *shape"], among: Bool[Tensor, "1 rows"]
+) -> Float[Tensor, "members 1 width"]:
+    """Give the mean code of the rows marked; zeros where none is."""
+    codes = in_chunks(net.encode, x, len(next(net.parameters())))
+    return (codes * among.unsqueeze(-1)).sum(1, keepdim=True) / among.sum().clamp(min=1)
+
+
+def squared_weights(module: nn.Module) -> Float[Tensor, "members 1"]:
+    """Add up the squared weights of all affine layers, biases left out."""
+    weights = [layer.weight for layer in module.modules() if isinstance(layer, Linear)]
+    return torch.stack([w.square().sum((-2, -1)) for w in weights]).sum(0).unsqueeze(-1)
+
+
+def uniform(generators: Sequence[Generator], shape: tuple[int, ...], bound: float) -> Tensor:
     """Draw each member's tensor from its own generator, uniform in ±bound."""
     return torch.stack([(2 * torch.rand(shape, generator=g) - 1) * bound for g in generators])
+
+
+def apart(generators: Sequence[Generator], name: str) -> list[Generator]:
+    """Give an attachment generators of its own, from the members' seeds and its name.
+
+    They draw nothing from the ones given: a base with a wrapper of no weight is the base itself.
+    """
+    seeds = [
+        np.random.SeedSequence([generator.initial_seed(), zlib.crc32(name.encode())])
+        for generator in generators
+    ]
+    return [
+        Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        for seed in seeds
+    ]

@@ -192,11 +192,12 @@ def _epoch(
 
 def _active(terms: Mapping[str, Term]) -> Tensor | None:
     """Say which members have a row to learn from (members,); None: all of them, always."""
-    marks = [term.keep for term in terms.values() if term.about is not None]
-    kept = [mark for mark in marks if mark is not None]
-    if len(kept) < len(marks) or not kept:
-        return None
-    return torch.stack([mark.any(-1) for mark in kept]).any(0)
+    marks = []
+    for term in terms.values():
+        if term.keep is None:
+            return None
+        marks.append(term.keep.any(-1))
+    return torch.stack(marks).any(0)
 
 
 def _draw(

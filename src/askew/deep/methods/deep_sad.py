@@ -18,6 +18,7 @@ from askew.deep import draws
 from askew.deep.method import Batch, Method, Recipe, require
 from askew.deep.methods.deep_svdd import DeepSVDD, center
 from askew.deep.nets import Net
+from askew.deep.paper import Paper
 from askew.deep.rows import Rows, Term
 from askew.labels import Label
 
@@ -44,15 +45,36 @@ class DeepSAD(Method):
     balanced
         Whether half of a batch are known anomalies. The paper draws all rows alike; with a few
         verdicts among many rows most batches then hold none, and DeepOD's port draws so.
+    channels, dense
+        For images, as Deep SVDD takes them.
     """
 
+    paper = Paper(
+        "ruff2020deepsad",
+        (
+            "Ruff, Lukas",
+            "Vandermeulen, Robert A.",
+            "Görnitz, Nico",
+            "Binder, Alexander",
+            "Müller, Emmanuel",
+            "Müller, Klaus-Robert",
+            "Kloft, Marius",
+        ),
+        "Deep Semi-Supervised Anomaly Detection",
+        "International Conference on Learning Representations (ICLR)",
+        2020,
+        link="https://arxiv.org/abs/1906.02694",
+    )
     uses = (Label.ANOMALY, Label.NORMAL)
+    takes_images = True
 
     eta: float = 1.0
     hidden: tuple[int, ...] = (128, 64, 32)
     batch_norm: bool = True
     pretrain: bool = True
     balanced: bool = False
+    channels: tuple[int, ...] = (8, 4)
+    dense: tuple[int, ...] = (32,)
 
     def validate(self) -> None:
         """Check eta and the widths."""
@@ -94,4 +116,6 @@ class DeepSAD(Method):
         return offset.square().sum(-1)
 
     def _one_class(self) -> DeepSVDD:
-        return DeepSVDD(hidden=self.hidden, batch_norm=self.batch_norm, pretrain=self.pretrain)
+        return DeepSVDD(
+            self.hidden, self.batch_norm, self.pretrain, channels=self.channels, dense=self.dense
+        )

@@ -19,7 +19,8 @@ from torch import Generator, Tensor
 from askew.deep import draws
 from askew.deep.method import Batch, Method, Recipe
 from askew.deep.methods.reconstruct import Reconstruct
-from askew.deep.nets import Net, in_chunks
+from askew.deep.nets import Net, mean_code
+from askew.deep.paper import Paper
 from askew.deep.rows import Rows, Term
 
 AWAY = 0.1  # least distance of a center's coordinate from zero
@@ -37,11 +38,38 @@ class DeepSVDD(Method):
         Whether hidden layers are normalized (without scale and shift).
     pretrain
         Whether the encoder first learns to reconstruct.
+    channels
+        Maps of the convolutional blocks, for images: (8, 4) for MNIST, (16, 32) for
+        Fashion-MNIST, (32, 64, 128) for CIFAR-10 in the authors' code.
+    dense
+        Widths of the dense layers behind them: (32,), (128, 64) and (128,) there.
     """
+
+    takes_images = True
+
+    paper = Paper(
+        "ruff2018deepsvdd",
+        (
+            "Ruff, Lukas",
+            "Vandermeulen, Robert A.",
+            "Görnitz, Nico",
+            "Deecke, Lucas",
+            "Siddiqui, Shoaib Ahmed",
+            "Binder, Alexander",
+            "Müller, Emmanuel",
+            "Kloft, Marius",
+        ),
+        "Deep One-Class Classification",
+        "International Conference on Machine Learning (ICML)",
+        2018,
+        link="https://proceedings.mlr.press/v80/ruff18a.html",
+    )
 
     hidden: tuple[int, ...] = (128, 64, 32)
     batch_norm: bool = True
     pretrain: bool = True
+    channels: tuple[int, ...] = (8, 4)
+    dense: tuple[int, ...] = (32,)
 
     def validate(self) -> None:
         """Check the widths."""
@@ -80,12 +108,21 @@ class DeepSVDD(Method):
         return offset.square().sum(-1)
 
     def _autoencoder(self) -> Reconstruct:
-        return Reconstruct(hidden=self.hidden, batch_norm=self.batch_norm)
+        """Without a bias or a bounded unit, with which a network could map all rows to one."""
+        return Reconstruct(
+            self.hidden,
+            activation="leaky_relu",
+            activate_code=False,
+            batch_norm=self.batch_norm,
+            bias=False,
+            bounded=True,
+            channels=self.channels,
+            dense=self.dense,
+        )
 
 
 def center(net: Net, rows: Rows, among: Bool[Tensor, "1 rows"]) -> Float[Tensor, "members 1 width"]:
     """Give the mean code of the rows marked, every coordinate kept ``AWAY`` from zero."""
-    codes = in_chunks(net.encode, rows.x, len(net.center))
-    mean = (codes * among.unsqueeze(-1)).sum(1, keepdim=True) / among.sum().clamp(min=1)
+    mean = mean_code(net, rows.x, among)
     away = torch.where(mean < 0, -AWAY, AWAY).to(mean.dtype)
     return torch.where(mean.abs() < AWAY, away, mean)

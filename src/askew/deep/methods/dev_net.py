@@ -14,7 +14,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from askew.deep.method import Batch, Method, Recipe, require
-from askew.deep.nets import Linear, Net, mlp
+from askew.deep.nets import Linear, Net, mlp, squared_weights
+from askew.deep.paper import Paper
 from askew.deep.rows import Term
 from askew.labels import Label
 
@@ -40,6 +41,14 @@ class DevNet(Method):
         Weight of the penalty on the hidden layers' squared weights.
     """
 
+    paper = Paper(
+        "pang2019devnet",
+        ("Pang, Guansong", "Shen, Chunhua", "van den Hengel, Anton"),
+        "Deep Anomaly Detection with Deviation Networks",
+        "ACM SIGKDD International Conference on Knowledge Discovery and Data Mining (KDD)",
+        2019,
+        link="https://arxiv.org/abs/1911.08623",
+    )
     uses = (Label.ANOMALY,)
     needs = (Label.ANOMALY,)
 
@@ -79,14 +88,9 @@ class DevNet(Method):
         unbounded = torch.where(known, below, dev.abs())
         terms = {"deviation": Term(loss, about=rows.label, unbounded=unbounded)}
         if self.hidden and self.l2:
-            terms["l2"] = Term(self._penalty(net).expand_as(loss), about=None, weight=self.l2)
+            terms["l2"] = Term(squared_weights(net.encoder).expand_as(loss), None, self.l2)
         return terms
 
     def score(self, net: Net, x: Tensor) -> Tensor:
         """Give the network's output."""
         return net(x).squeeze(-1)
-
-    @staticmethod
-    def _penalty(net: Net) -> Tensor:
-        weights = [layer.weight for layer in net.encoder.modules() if isinstance(layer, Linear)]
-        return torch.stack([w.square().sum((-2, -1)) for w in weights]).sum(0).unsqueeze(-1)
