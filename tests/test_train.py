@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from torch import Generator, Tensor, nn
 from askew.deep import DeepSAD, Detector, DevNet, Method, Recipe, Reconstruct, Term, draws
 from askew.deep.combine import combine, yardstick
 from askew.deep.method import Batch
-from askew.deep.nets import CHUNK, BatchNorm, Linear, Net, in_chunks
+from askew.deep.nets import CHUNK, BatchNorm, Linear, Net, apart, in_chunks
 from askew.deep.train import _clip, spawn, torch_threads, train
 from askew.errors import ConvergenceWarning, FitError, MethodError
 from tests.contract.cases import table
@@ -120,6 +121,38 @@ class TestTrain:
         assert b.grad[0, 0, 0].item() == pytest.approx(0.8, abs=1e-5)
         assert a.grad[1, 0].item() == pytest.approx(0.1)
 
+    def test_each_entry_of_a_gradient_is_clipped(self) -> None:
+        seen: list[Tensor] = []
+
+        @dataclass(eq=False, repr=False)
+        class Seen(Line):
+            """Notes the gradient that the step used."""
+
+            def done(self, net: Net, rows: object) -> None:
+                seen.extend(p.grad.clone() for p in net.parameters() if p.grad is not None)
+
+        go(Seen(script=(100.0,)), epochs=1, steps_per_epoch=1)
+        free = torch.cat([g.flatten() for g in seen])
+        seen.clear()
+        go(Seen(script=(100.0,)), epochs=1, steps_per_epoch=1, clip_value=0.5)
+        clipped = torch.cat([g.flatten() for g in seen])
+        assert free.abs().max() > 0.5
+        torch.testing.assert_close(clipped, free.clamp(-0.5, 0.5))
+
+    def test_a_stage_moves_what_it_says_and_gives_gradients_back_their_place(self) -> None:
+        @dataclass(eq=False, repr=False)
+        class Half(Line):
+            """Leaves the bias alone."""
+
+            def trainable(self, net: Net) -> list[nn.Parameter]:
+                return [p for name, p in net.named_parameters() if name.endswith("weight")]
+
+        start = Half().network((6,), spawn(0, 2))
+        net, _ = go(Half(), epochs=2)
+        assert not torch.equal(weight(net), weight(start))
+        assert torch.equal(net.get_parameter("encoder.bias"), start.get_parameter("encoder.bias"))
+        assert all(p.requires_grad and p.grad is None for p in net.parameters())
+
 
 class TestTerm:
     def test_mean_is_over_kept_rows_and_ignores_an_infinity_elsewhere(self) -> None:
@@ -161,6 +194,35 @@ class TestDraws:
 
 
 class TestNets:
+    def test_within_a_step_a_batch_is_passed_and_counted_once(self) -> None:
+        net = DeepSAD(hidden=(4, 3)).network((6,), spawn(0, 1)).train()
+        norm = next(m for m in net.encoder.modules() if isinstance(m, BatchNorm))
+        x = torch.rand(1, 20, 6, generator=Generator().manual_seed(0)) + 3
+        with net.once():
+            first = net.encode(x)
+            assert net.encode(x) is first
+            assert net(x) is net(x)
+            assert net.encode(x.clone()) is not first
+        twice = norm.mean.clone()
+        norm.mean.zero_()
+        net.encode(x)
+        net.encode(x)
+        torch.testing.assert_close(twice, norm.mean)  # x and its copy above
+        assert net.encode(x) is not first
+
+    def test_an_attachments_generators_take_nothing_from_the_members(self) -> None:
+        given = spawn(3, 2)
+        one, again, other = apart(given, "a"), apart(given, "a"), apart(given, "b")
+        values = [[torch.rand(4, generator=g) for g in gs] for gs in (one, again, other)]
+        assert torch.equal(values[0][1], values[1][1])
+        assert not torch.equal(values[0][0], values[0][1])
+        assert not torch.equal(values[0][0], values[2][0])
+        fresh = [torch.rand(4, generator=g) for g in spawn(3, 2)]
+        assert all(
+            torch.equal(torch.rand(4, generator=g), f) for g, f in zip(given, fresh, strict=True)
+        )
+        assert not torch.equal(values[0][0], fresh[0])
+
     def test_batch_norm_equals_torchs_a_member_at_a_time(self) -> None:
         x = torch.randn(3, 20, 5, generator=Generator().manual_seed(0))
         ours = BatchNorm(3, 5, affine=True, eps=1e-3, momentum=0.2)
@@ -211,6 +273,22 @@ class TestCombine:
 
 
 class TestDetector:
+    def test_columns_are_scaled_as_the_paper_has_it_unless_told(self) -> None:
+        X = np.array([[0.0, 5], [4, 5], [8, 11]])
+        wanted: dict[tuple[str, Any], list[int]] = {
+            ("Reconstruct", "auto"): [4, 7],  # its mean
+            ("DeepSAD", "auto"): [0, 5],  # its least
+            ("Reconstruct", "minmax"): [0, 5],
+            ("DeepSAD", "standard"): [4, 7],
+            ("DeepSAD", None): [0, 0],
+        }
+        for (name, scale), shift in wanted.items():
+            method = Reconstruct() if name == "Reconstruct" else DeepSAD(hidden=(2,))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                detector = Detector(method, scale=scale, epochs=1, random_state=0).fit(X)
+            assert detector.shift_.tolist() == shift
+
     def test_predict_is_one_exactly_where_the_score_is_above_zero(self) -> None:
         X, y = (t.numpy() for t in table())
         detector = Detector(DeepSAD(hidden=(8, 4)), epochs=5, random_state=0).fit(X, y)

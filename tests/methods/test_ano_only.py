@@ -120,7 +120,10 @@ class TestHandWrittenLosses:
         """Mean over the whole batch of y max(0, 5 - s); its hinge stays, as in the code."""
         method = AnoOnly(FEAWAD(hidden=(8, 4), scorer=(8, 5), residual_term="none"), reduce="batch")
         net, batch = prepared(method), full_batch(method)
+        with torch.no_grad():
+            net.get_parameter("head.bias").add_(5)  # some scores beyond the margin
         s, y = net(batch["rows"].x).squeeze(-1), (batch["rows"].label == 1).double()
+        assert (s[y == 1] > 5).any()
         torch.testing.assert_close(
             self.cost(method, net, batch), (y * (5 - s).clamp(min=0)).mean(-1)
         )

@@ -35,22 +35,21 @@ def score(method: Any, net: Net, k: int, x: list[Row]) -> list[Tensor]:
     return [out[0] for out in forward(net.head, k, latent(method, net, k, x))]
 
 
-def hinged(values: list[Tensor], label: list[int], margin: float) -> tuple[list[Tensor], ...]:
-    losses, unbounded = [], []
+def hinged(values: list[Tensor], label: list[int], margin: float) -> list[Tensor]:
+    losses = []
     for value, y in zip(values, label, strict=True):
         below, size = margin - value, value if value > 0 else -value
         losses.append((below if below > 0 else 0 * value) if y == 1 else size)
-        unbounded.append(below if y == 1 else size)
-    return losses, unbounded
+    return losses
 
 
 def terms(method: Any, net: Net, k: int, batch: SlowBatch) -> dict[str, SlowTerm]:
     rows = batch["rows"]
-    losses, unbounded = hinged(score(method, net, k, rows.x), rows.label, method.margin)
-    found = {"score": SlowTerm(losses, rows.label, unbounded=unbounded)}
+    losses = hinged(score(method, net, k, rows.x), rows.label, method.margin)
+    found = {"score": SlowTerm(losses, rows.label)}
     if method.residual_term == "error":
         error = taken_apart(net, k, rows.x)[2]
-        found["residual"] = SlowTerm(hinged(error, rows.label, method.margin)[0], rows.label)
+        found["residual"] = SlowTerm(hinged(error, rows.label, method.margin), rows.label)
     return found
 
 

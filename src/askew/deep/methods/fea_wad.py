@@ -111,13 +111,10 @@ class FEAWAD(Method):
         rows = batch["rows"]
         known = rows.label == Label.ANOMALY
         score = self.score(net, rows.x)
-        below = self.margin - score
-        loss = torch.where(known, below.clamp(min=0), score.abs())
-        unbounded = torch.where(known, below, score.abs())
-        terms = {"score": Term(loss, about=rows.label, unbounded=unbounded)}
+        loss = torch.where(known, (self.margin - score).clamp(min=0), score.abs())
+        terms = {"score": Term(loss, about=rows.label)}
         if self.residual_term == "error":
             error = length(rows.x - _residual(net).rebuild(rows.x))
-            # No form without the hinge: nothing else would bound the error from above.
             loss = torch.where(known, (self.margin - error).clamp(min=0), error)
             terms["residual"] = Term(loss, about=rows.label)
         return terms
