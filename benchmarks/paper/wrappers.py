@@ -294,16 +294,29 @@ def top(scores: NDArray[Any], asked: NDArray[np.bool_], count: int) -> NDArray[n
 
 def run_uai(setting: str, seed: int) -> Figures:
     """Ask for 60 rows of a pool, ten a round, by UAI; and for the base's top 60."""
+    import torch
+
+    from askew.deep.train import score, spawn, train
+
     x, truth = table(setting)
+    deviation = x.std(0)
+    scaled = torch.from_numpy((x - x.mean(0)) / np.where(deviation > 0, deviation, 1.0)).float()
     asked = np.zeros(len(x), bool)
     label = np.full(len(x), -1)
-    plain = detector(method("Reconstruct"), seed, scale="auto").fit(x, label)
-    static = int(truth[top(plain.decision_function(x), asked, BUDGET)].sum())
+    plain, layer = (
+        method("Reconstruct"),
+        method("UAI", base=method("Reconstruct"), freeze_base=True),
+    )
+    # The base learns nothing from verdicts, so that it is the same in every round.
+    base, _ = train(plain, scaled, torch.from_numpy(label), generators=spawn(seed, 1))
+    static = int(truth[top(score(plain, base, scaled)[0].numpy(), asked, BUDGET)].sum())
     first = None
     for number in range(BUDGET // ROUND):
-        layer = method("UAI", base=method("Reconstruct"), freeze_base=True)
-        model = detector(layer, seed, scale="auto").fit(x, label)
-        rows = top(model.decision_function(x), asked, min(ROUND, int((~asked).sum())))
+        net, _ = train(
+            layer, scaled, torch.from_numpy(label), generators=spawn(seed, 1), start=base
+        )
+        scores = score(layer, net, scaled)[0].numpy()
+        rows = top(scores, asked, min(ROUND, int((~asked).sum())))
         asked[rows], label[rows] = True, truth[rows]
         if first is None and truth[rows].any():
             first = number + 1

@@ -141,3 +141,15 @@ def test_nothing_goes_around_it_and_any_base_fits() -> None:
         assert UAI(base).uses[-1] == 1
     with pytest.raises(MethodError, match="nothing goes around it"):
         UAI(UAI(BASE))
+
+
+def test_a_trained_base_need_not_be_trained_again() -> None:
+    x, label = table()
+    plain, _ = train(BASE, x, label, generators=spawn(4, 2), **QUICK)
+    before = {name: value.clone() for name, value in plain.state_dict().items()}
+    method = UAI(BASE, freeze_base=True)
+    net, history = train(method, x, label, generators=spawn(9, 2), start=plain, **QUICK)
+    assert all(torch.equal(net.state_dict()[name], value) for name, value in before.items())
+    assert all(torch.equal(plain.state_dict()[name], value) for name, value in before.items())
+    assert len(history) == QUICK["epochs"]  # one stage
+    assert not torch.equal(score(method, net, x), score(BASE, plain, x))

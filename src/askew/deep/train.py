@@ -40,6 +40,7 @@ def train(
     generators: Sequence[Generator],
     device: str | torch.device = "cpu",
     threads: int = 1,
+    start: Net | None = None,
     **settings: Any,
 ) -> tuple[Net, History]:
     """Train one network a generator, side by side, through all stages of a method.
@@ -59,6 +60,9 @@ def train(
     threads
         Torch threads during the fit, put back afterwards. For networks of this size one is
         several times faster than two.
+    start
+        A network of as many members that has been through all stages but the last, say of a
+        wrapper's base: what both have in common is taken over, and the last stage alone trained.
     **settings
         Fields of ``Recipe`` that replace the method's own, in every stage.
 
@@ -82,7 +86,11 @@ def train(
     with torch_threads(threads):
         net = method.network(tuple(x.shape[1:]), generators).to(device, x.dtype)
         rows = Rows(x.to(device).unsqueeze(0), label.to(device).unsqueeze(0))
-        for stage in method.stages():
+        stages = method.stages()
+        if start is not None:
+            net.load_state_dict({**net.state_dict(), **start.state_dict()})
+            stages = stages[-1:]
+        for stage in stages:
             recipe = replace(stage.recipe(), **settings)
             _train_stage(stage, net, rows, label.cpu(), generators, recipe, history)
     return net, history

@@ -125,6 +125,8 @@ class UAI(Wrapper):
         """Take the scale of code and score over the table."""
         if not self.freeze_base:
             self.base.before_epoch(net, rows, means)
+        elif means:
+            return  # a frozen base gives what it gave before the first epoch
         features = in_chunks(lambda x: self._features(net, x), rows.x, len(net.told))
         net.shift.copy_(features.mean(1, keepdim=True))
         spread = features.std(1, keepdim=True, correction=0)
