@@ -363,5 +363,6 @@ UAI = Experiment(
             for name in POOLS
         ),
     ),
+    version=2,
     quick=(("cardio", "thyroid"), (0,)),
 )

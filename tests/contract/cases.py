@@ -189,13 +189,19 @@ def thirds(rows: int = 48) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def prepared(method: Method, members: int = 2) -> Net:
-    """Give an untrained network on which the method's hooks have looked at the table."""
+    """Give a network on which the method's hooks have looked at the table, a nudge from its start.
+
+    For a term may have its least value just there: what holds weights where they began.
+    """
     net = method.network((D,), spawn(11, members)).to(torch.float64).eval()
     x, label = table(dtype=torch.float64)
     rows = Rows(x.unsqueeze(0), label.unsqueeze(0))
     with torch.no_grad():
         method.before_fit(net, rows)
         method.before_epoch(net, rows, {})
+        generator = torch.Generator().manual_seed(5)
+        for p in net.parameters():
+            p.add_(0.01 * torch.randn(p.shape, generator=generator, dtype=p.dtype))
     method.set_training(net)
     return net
 

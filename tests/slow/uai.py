@@ -48,7 +48,8 @@ def terms(method: Any, net: Net, k: int, batch: SlowBatch) -> dict[str, SlowTerm
     keep = [y != -1 for y in told.label]
     found["verdict"] = SlowTerm(loss, told.label, method.weight, keep)
     if method.decay:
-        penalty = squared(net.unit.weight[k, :, 0]) * net.told[k, 0]
+        weight = net.unit.weight[k, :, 0]
+        penalty = squared(weight[:-1]) + (weight[-1] - 1) ** 2
         found["decay"] = SlowTerm([penalty], None, method.decay)
     return found
 
