@@ -51,13 +51,22 @@ class TestWorkedValues:
 
     def test_an_anomaly_is_to_be_rebuilt_as_a_noisy_copy_of_itself(self) -> None:
         method, net = toy()
-        method.noise = "gaussian"
+        method.noise, method.sigma = "gaussian", 0.5
         x = torch.tensor([[[0.2, 0.9]] * 2]).double()
         noise = torch.tensor([[[1.0, 1.0]] * 2]).double()
         batch = {"rows": Rows(x, torch.tensor([[0, 1]])), "noise": noise}
         normal, odd = method.terms(net, batch)["reconstruction"].loss[0].tolist()
         assert normal == pytest.approx(0.2**2 + 0.9**2)
         assert odd == pytest.approx((0.4 - 0.7) ** 2 + (1.8 - 1) ** 2)  # 0.9 + 0.5, cut to 1
+
+    def test_by_default_images_are_permuted_and_tables_get_gaussian_noise(self) -> None:
+        x = torch.linspace(0, 1, 16).double()
+        for shape in ((16,), (1, 4, 4)):
+            rows = Rows(x.view(1, 1, *shape), torch.tensor([[1]]))
+            noise = torch.zeros(1, 1, *shape)  # no noise, or an order that is kept
+            target = ESAD()._target(rows, {"rows": rows, "noise": noise + 0.25}).flatten()
+            wanted = x if len(shape) > 1 else (x + 0.25).clamp(max=1)
+            torch.testing.assert_close(target, wanted)
 
 
 def second_length(method: ESAD, net: Net, x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ def length(code: Row) -> Tensor:
 def target(method: Any, row: Row, y: int, noise: Row | None) -> Row:
     if y != 1 or noise is None:
         return row
-    if method.noise == "gaussian":
+    if method.noise in (None, "gaussian"):
         return torch.stack(
             [
                 min(max(v + method.sigma * e, 0 * v), 0 * v + 1)
