@@ -2,53 +2,12 @@
 
 from __future__ import annotations
 
-from askew.deep.detector import Detector
-from askew.deep.method import Method, Recipe, Wrapper
-from askew.deep.methods import (
-    DAGMM,
-    ESAD,
-    FEAWAD,
-    METHODS,
-    RSRAE,
-    UAI,
-    VAE,
-    AnomalyAware,
-    AnoOnly,
-    Corrupt,
-    DeepSAD,
-    DeepSVDD,
-    DevNet,
-    PReNet,
-    Reconstruct,
-    RoSAS,
-    ScoreGuided,
-)
-from askew.deep.paper import Paper
-from askew.deep.rows import Rows, Term
-
-__all__ = [
-    "DAGMM",
-    "ESAD",
-    "FEAWAD",
-    "METHODS",
-    "RSRAE",
-    "UAI",
-    "VAE",
-    "AnoOnly",
-    "AnomalyAware",
-    "Corrupt",
-    "DeepSAD",
-    "DeepSVDD",
-    "Detector",
-    "DevNet",
-    "Method",
-    "PReNet",
-    "Paper",
-    "Recipe",
-    "Reconstruct",
-    "RoSAS",
-    "Rows",
-    "ScoreGuided",
-    "Term",
-    "Wrapper",
-]
+from askew.deep.detector import Detector as Detector
+from askew.deep.method import Method as Method
+from askew.deep.method import Recipe as Recipe
+from askew.deep.method import Wrapper as Wrapper
+from askew.deep.methods import *  # noqa: F403  # every method of the registry
+from askew.deep.methods import METHODS as METHODS
+from askew.deep.paper import Paper as Paper
+from askew.deep.rows import Rows as Rows
+from askew.deep.rows import Term as Term

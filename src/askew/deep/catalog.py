@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -57,8 +58,9 @@ class Entry:
 
 
 def catalog() -> list[Entry]:
-    """Describe every registered method: methods, then wrappers, each in the registry's order."""
-    return sorted(map(entry_of, METHODS.values()), key=lambda entry: entry.wrapper)
+    """Describe every registered method: methods, then wrappers, each as they were published."""
+    entries = map(entry_of, METHODS.values())
+    return sorted(entries, key=lambda e: (e.wrapper, e.paper.year if e.paper else math.inf))
 
 
 def entry_of(kind: type[Method]) -> Entry:
