@@ -337,7 +337,9 @@ UAI = Experiment(
     f"UAI on a frozen autoencoder: {BUDGET} queries in rounds of {ROUND} over a pool where nothing "
     "is known, answered by the truth, against the same autoencoder's own top "
     f"{BUDGET}. All tables of the panel with at most {LONGEST:,} rows; the bar is set on the ten "
-    "longest of these, chosen by length alone.",
+    "longest of these, chosen by length alone. The layer's decay and scale were set on nine of "
+    "these tables, four of the ten among them, with another seed of the network: the share "
+    "flatters.",
     run_uai,
     POOLS,
     (0,),

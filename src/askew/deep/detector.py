@@ -212,7 +212,7 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
             The state does not fit the parameters.
         """
         try:
-            # Files of 0.1 and before knew tables only, and their columns by number.
+            # Earlier files knew tables only, and their columns by number.
             shape = tuple(int(n) for n in state.get("shape_", [state.get("n_features_in_", 0)]))
             net = self._method().network(shape, train.spawn(0, self.members))
             net.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in state["net"].items()})

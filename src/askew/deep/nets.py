@@ -275,6 +275,11 @@ def mean_code(
     return (codes * among.unsqueeze(-1)).sum(1, keepdim=True) / among.sum().clamp(min=1)
 
 
+def length(x: Float[Tensor, "*rows width"], *, least: float = 1e-12) -> Float[Tensor, "*rows"]:
+    """Give each row's Euclidean norm; ``least`` under the root keeps its slope finite at zero."""
+    return (x.square().sum(-1) + least).sqrt()
+
+
 def squared_weights(module: nn.Module) -> Float[Tensor, "members 1"]:
     """Add up the squared weights of all affine layers, biases left out."""
     weights = [layer.weight for layer in module.modules() if isinstance(layer, Linear)]
@@ -295,7 +300,9 @@ def apart(generators: Sequence[Generator], name: str) -> list[Generator]:
         np.random.SeedSequence([generator.initial_seed(), zlib.crc32(name.encode())])
         for generator in generators
     ]
-    return [
-        Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> np.uint64(1)))
-        for seed in seeds
-    ]
+    return [seeded(seed) for seed in seeds]
+
+
+def seeded(seed: np.random.SeedSequence) -> Generator:
+    """Make a generator from a seed sequence."""
+    return Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> np.uint64(1)))

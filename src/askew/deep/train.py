@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 
 from askew.deep.draws import Size
 from askew.deep.method import Batch, Method, Recipe, describe
-from askew.deep.nets import Net, in_chunks
+from askew.deep.nets import Net, in_chunks, seeded
 from askew.deep.rows import Rows, Term
 from askew.errors import ConvergenceWarning, FitError
 
@@ -28,8 +28,7 @@ def spawn(random_state: int | np.random.RandomState | None, members: int) -> lis
     if not isinstance(random_state, int | np.integer | None):
         random_state = int(random_state.randint(2**31))
     root = np.random.SeedSequence(random_state)
-    seeds = [child.generate_state(1, np.uint64)[0] for child in root.spawn(members)]
-    return [Generator().manual_seed(int(seed >> np.uint64(1))) for seed in seeds]
+    return [seeded(child) for child in root.spawn(members)]
 
 
 def train(

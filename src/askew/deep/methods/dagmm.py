@@ -21,7 +21,7 @@ from torch import Generator, Tensor, nn
 
 from askew.deep import draws
 from askew.deep.method import Batch, Method, Recipe, require
-from askew.deep.nets import Linear, Net, in_chunks, mlp
+from askew.deep.nets import Linear, Net, in_chunks, length, mlp
 from askew.deep.paper import Paper
 from askew.deep.rows import Rows, Term
 
@@ -150,9 +150,9 @@ class DAGMM(Method):
     def latent(self, net: Net, x: Tensor) -> Tensor:
         """Give the code, the relative distance and the cosine."""
         rebuilt = net(x)
-        length, other = (_length(v).clamp(min=SHORTEST) for v in (x, rebuilt))
-        distance = _length(x - rebuilt) / length
-        cosine = (x * rebuilt).sum(-1, keepdim=True) / (length * other)
+        own, other = (length(v).unsqueeze(-1).clamp(min=SHORTEST) for v in (x, rebuilt))
+        distance = length(x - rebuilt).unsqueeze(-1) / own
+        cosine = (x * rebuilt).sum(-1, keepdim=True) / (own * other)
         return torch.cat([net.encode(x), distance, cosine], -1)
 
 
@@ -197,8 +197,3 @@ def energy(
     white = (offset.unsqueeze(-2) * whiten.unsqueeze(1)).sum(-1)
     density = level.unsqueeze(1) - white.square().sum(-1) / 2
     return -density.logsumexp(-1).to(z.dtype)
-
-
-def _length(x: Tensor) -> Float[Tensor, "members rows 1"]:
-    """Give the length of each row, with a slope at zero."""
-    return (x.square().sum(-1, keepdim=True) + 1e-12).sqrt()

@@ -108,17 +108,23 @@ class DeepSVDD(Method):
         return offset.square().sum(-1)
 
     def _autoencoder(self) -> Reconstruct:
-        """Without a bias or a bounded unit, with which a network could map all rows to one."""
-        return Reconstruct(
-            self.hidden,
-            activation="leaky_relu",
-            activate_code=False,
-            batch_norm=self.batch_norm,
-            bias=False,
-            bounded=True,
-            channels=self.channels,
-            dense=self.dense,
-        )
+        return one_class(self.hidden, self.batch_norm, self.channels, self.dense)
+
+
+def one_class(
+    hidden: tuple[int, ...], batch_norm: bool, channels: tuple[int, ...], dense: tuple[int, ...]
+) -> Reconstruct:
+    """Make an autoencoder without a bias, with which an encoder could map all rows to one."""
+    return Reconstruct(
+        hidden,
+        activation="leaky_relu",
+        activate_code=False,
+        batch_norm=batch_norm,
+        bias=False,
+        bounded=True,
+        channels=channels,
+        dense=dense,
+    )
 
 
 def center(net: Net, rows: Rows, among: Bool[Tensor, "1 rows"]) -> Float[Tensor, "members 1 width"]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor, nn
@@ -18,8 +18,9 @@ from torch import Generator, Tensor, nn
 from askew.deep import draws
 from askew.deep.convnets import strided_decoder, strided_encoder
 from askew.deep.method import Batch, Method, Recipe, require
+from askew.deep.methods.deep_svdd import one_class
 from askew.deep.methods.reconstruct import Reconstruct
-from askew.deep.nets import Net
+from askew.deep.nets import Net, length
 from askew.deep.paper import Paper
 from askew.deep.rows import Rows, Term
 from askew.labels import Label
@@ -56,8 +57,7 @@ class ESAD(Method):
         Layers as Deep SAD takes them.
     batch_norm
         Whether hidden layers are normalized (without scale and shift); None: for images alone.
-        (This and the noise by what ranked better on parts of training data: three tables, three
-        digits.)
+        (This and the noise by what ranked better on other splits of data that `make paper` uses.)
     profile
         For images: ``"A"``, Deep SAD's networks, or ``"B"``, four strided blocks of 64 to 512 maps
         and a code of 128.
@@ -133,13 +133,13 @@ class ESAD(Method):
         first, rebuilt = net.encode(rows.x), net(rows.x)
         second = net.second(rebuilt)
         error = (rebuilt - self._target(rows, batch)).square().flatten(2)
-        length = _length(second)
-        length = torch.where(known, 1 / (length + EPS), length)
+        size = length(second)
+        size = torch.where(known, 1 / (size + EPS), size)
         return {
             "reconstruction": Term(
                 error.sum(-1) if self.reduction == "sum" else error.mean(-1), rows.label
             ),
-            "norm": Term(length, rows.label, weight=self.norm),
+            "norm": Term(size, rows.label, weight=self.norm),
             "agreement": Term(
                 (second - first).square().mean(-1), about=None, weight=self.agreement
             ),
@@ -149,7 +149,7 @@ class ESAD(Method):
         """Add the mean squared error and the length of the second code."""
         rebuilt = net(x)
         error = (rebuilt - x).square().flatten(2).mean(-1)
-        return error + _length(net.second(rebuilt))
+        return error + length(net.second(rebuilt))
 
     def _target(self, rows: Rows, batch: Batch) -> Tensor:
         """Give what each row is to be rebuilt as."""
@@ -178,17 +178,4 @@ class ESAD(Method):
         return Net(encoder, decoder, width=128)
 
     def _autoencoder(self, batch_norm: bool) -> Reconstruct:
-        plan: dict[str, Any] = {"channels": self.channels, "dense": self.dense}
-        return Reconstruct(
-            self.hidden,
-            activation="leaky_relu",
-            activate_code=False,
-            batch_norm=batch_norm,
-            bias=False,
-            bounded=True,
-            **plan,
-        )
-
-
-def _length(code: Tensor) -> Tensor:
-    return (code.square().sum(-1) + EPS**2).sqrt()
+        return one_class(self.hidden, batch_norm, self.channels, self.dense)

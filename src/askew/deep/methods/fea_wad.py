@@ -25,12 +25,10 @@ from torch import Generator, Tensor, nn
 
 from askew.deep import draws
 from askew.deep.method import Batch, Method, Recipe, require
-from askew.deep.nets import Linear, Net, mlp
+from askew.deep.nets import Linear, Net, length, mlp
 from askew.deep.paper import Paper
 from askew.deep.rows import Term
 from askew.labels import Label
-
-EPS = 1e-12  # under the square root: a row of zeros is rebuilt without an error at first
 
 
 @dataclass(eq=False, repr=False)
@@ -193,11 +191,6 @@ class Residual(nn.Module):
         """Give the autoencoder's output."""
         out: Tensor = self.decoder(self.coder(x))
         return out
-
-
-def length(x: Float[Tensor, "members rows d"]) -> Float[Tensor, "members rows"]:
-    """Give each row's Euclidean norm, with a finite slope at zero."""
-    return (x.square().sum(-1) + EPS).sqrt()
 
 
 def _residual(net: Net) -> Residual:

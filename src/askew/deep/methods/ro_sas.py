@@ -24,12 +24,11 @@ from torch.nn.functional import smooth_l1_loss
 
 from askew.deep import draws
 from askew.deep.method import Batch, Method, Recipe, require
-from askew.deep.nets import Linear, Net, mlp
+from askew.deep.nets import Linear, Net, length, mlp
 from askew.deep.paper import Paper
 from askew.deep.rows import Rows, Term
 from askew.labels import Label
 
-EPS = 1e-12  # under a square root: its slope at zero is infinite
 LEAST = 1e-8  # of the last epoch's loss: a solved triplet loss is exactly zero
 MOST = 10.0  # of a weight's exponent: late losses exceed the last epoch's by orders of magnitude
 WEIGHED = ("embedding", "score")
@@ -130,7 +129,7 @@ class RoSAS(Method):
         label = torch.cat([rows.label for rows in triplet], 1)
         code = net.encode(x)
         anchor, positive, negative = code.chunk(3, 1)
-        apart = _length(anchor - positive) - _length(anchor - negative) + self.margin
+        apart = length(anchor - positive) - length(anchor - negative) + self.margin
         embedded = apart.clamp(min=0)
         mixed, about = self._mixed(net, x, label, batch["mix"], batch["order"].argsort(-1))
         weights = self._weights(net, [embedded.mean(-1), mixed.mean(-1)])
@@ -140,7 +139,7 @@ class RoSAS(Method):
             "score": Term(mixed, about, weights[1]),
         }
         if self.norm:
-            norm = _length((anchor + positive + negative).flatten(1)).unsqueeze(-1)
+            norm = length((anchor + positive + negative).flatten(1)).unsqueeze(-1)
             terms["norm"] = Term(norm.expand_as(apart), None, self.norm)
         return terms
 
@@ -179,10 +178,6 @@ class RoSAS(Method):
             for name, loss in zip(WEIGHED, losses, strict=True)
         ]
         return torch.stack(exponents).clamp(max=MOST).softmax(0)
-
-
-def _length(x: Tensor) -> Tensor:
-    return (x.square().sum(-1) + EPS).sqrt()
 
 
 def _leaky() -> nn.Module:

@@ -16,16 +16,15 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from askew.deep import draws
 from askew.deep.method import Batch, Method, Recipe, require
-from askew.deep.nets import Linear, Net, mlp
+from askew.deep.nets import Linear, Net, length, mlp
 from askew.deep.paper import Paper
 from askew.deep.rows import Term
 
-EPS = 1e-8
+LEAST = 1e-16  # under the root of a length
 
 
 @dataclass(eq=False, repr=False)
@@ -92,11 +91,11 @@ class RSRAE(Method):
     def terms(self, net: Net, batch: Batch) -> dict[str, Term]:
         """Give the error's length, what the subspace loses, and its layer's penalty."""
         rows = batch["rows"]
-        error = _length(net(rows.x) - rows.target)
+        error = length(net(rows.x) - rows.target, least=LEAST)
         trunk, layer = net.encoder.children()
         up = cast(Tensor, layer.weight)  # (members, wide, code): the transpose of the paper's A
         wide = trunk(rows.x)
-        lost = _length(wide - torch.bmm(torch.bmm(wide, up), up.mT))
+        lost = length(wide - torch.bmm(torch.bmm(wide, up), up.mT), least=LEAST)
         eye = torch.eye(self.code, dtype=up.dtype, device=up.device)
         penalty = (torch.bmm(up.mT, up) - eye).square().flatten(1).sum(-1, keepdim=True)
         return {
@@ -107,9 +106,4 @@ class RSRAE(Method):
 
     def score(self, net: Net, x: Tensor) -> Tensor:
         """Length of the reconstruction error."""
-        return _length(net(x) - x)
-
-
-def _length(x: Tensor) -> Float[Tensor, "members rows"]:
-    """Give the length of each row, with a slope at zero."""
-    return (x.square().sum(-1) + EPS**2).sqrt()
+        return length(net(x) - x, least=LEAST)

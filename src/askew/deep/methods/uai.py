@@ -46,8 +46,8 @@ class UAI(Wrapper):
         Of the cross-entropy against the base's terms, greater than 0.
     decay
         What holds the unit's weights where they began, at the score alone: the weight of their
-        squared distance from there, 0 or greater. A few verdicts say little about a long code;
-        0.03 was chosen among 1e-4 to 0.1 on seven tables, with other seeds than those reported.
+        squared distance from there, 0 or greater. A few verdicts say little about a long code.
+        Chosen on tables that `make paper` uses too, with another seed of the network.
     """
 
     paper = Paper(
