@@ -135,7 +135,7 @@ def clustered() -> tuple[Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize(
-    "base", [VAE(hidden=(32,), code=2), Reconstruct(hidden=(32, 2), bounded=True)]
+    "base", [VAE(hidden=(32,), code=2, deviation=0.1), Reconstruct(hidden=(32, 2), bounded=True)]
 )
 def test_what_resembles_known_anomalies_is_rebuilt_worse_than_the_rest(base: Method) -> None:
     """The paper's point: a cluster that the base rebuilds like the rest comes to the top."""

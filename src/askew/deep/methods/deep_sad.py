@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 
 from askew.deep import draws
 from askew.deep.method import Batch, Method, Recipe, require
-from askew.deep.methods.deep_svdd import DeepSVDD, center
+from askew.deep.methods.deep_svdd import DeepSVDD, center, one_class
 from askew.deep.nets import Net
 from askew.deep.paper import Paper
 from askew.deep.rows import Rows, Term
@@ -83,7 +83,7 @@ class DeepSAD(Method):
 
     def recipe(self) -> Recipe:
         """Give the authors' script defaults."""
-        return self._one_class().recipe()
+        return Recipe(weight_decay=1e-6)
 
     def network(self, shape: tuple[int, ...], generators: Sequence[Generator]) -> Net:
         """Make Deep SVDD's network."""
@@ -97,7 +97,8 @@ class DeepSAD(Method):
 
     def stages(self) -> tuple[Method, ...]:
         """Pretrain first where asked."""
-        return (*self._one_class().stages()[:-1], self)
+        plan = (self.hidden, self.batch_norm, self.channels, self.dense)
+        return (one_class(*plan), self) if self.pretrain else (self,)
 
     def before_fit(self, net: Net, rows: Rows) -> None:
         """Put the center at the mean code of all rows but the known anomalies."""
@@ -116,6 +117,4 @@ class DeepSAD(Method):
         return offset.square().sum(-1)
 
     def _one_class(self) -> DeepSVDD:
-        return DeepSVDD(
-            self.hidden, self.batch_norm, self.pretrain, channels=self.channels, dense=self.dense
-        )
+        return DeepSVDD(self.hidden, self.batch_norm, channels=self.channels, dense=self.dense)

@@ -36,9 +36,10 @@ class VAE(Method):
     beta
         Weight of the divergence from the prior, 0 or greater; 1 in the paper.
     deviation
-        Standard deviation of the noise that the likelihood allows in a column, greater than 0.
-        With 1, as is often taken, columns in [0, 1] have less variance than the noise, and the
-        best code is none at all.
+        Standard deviation of the noise that the likelihood allows in a column, greater than 0,
+        in units of the scaled columns. A direction along which they vary by less is not coded,
+        and a deviation there counts in full; so the greater, the less room for the anomalies
+        among the rows to be learnt. With columns in [0, 1] take 0.1 or so.
     """
 
     rebuilds = True
@@ -54,7 +55,7 @@ class VAE(Method):
     hidden: tuple[int, ...] = (128, 64)
     code: int = 8
     beta: float = 1.0
-    deviation: float = 0.1
+    deviation: float = 3.0
 
     def validate(self) -> None:
         """Check the widths, the weight and the noise."""
@@ -64,8 +65,8 @@ class VAE(Method):
         require(self.deviation > 0, "deviation", self.deviation, "greater than 0")
 
     def recipe(self) -> Recipe:
-        """Give settings that are common for tables; the paper has Adagrad on images."""
-        return Recipe(epochs=100)
+        """Give settings for standardized columns; the paper has Adagrad on images."""
+        return Recipe(epochs=30, scale="standard")
 
     def network(self, shape: tuple[int, ...], generators: Sequence[Generator]) -> Net:
         """Make an encoder with two linear ends, mean and log-variance, and a decoder."""
