@@ -9,7 +9,9 @@
     │   └── SchemaError                 not the columns the model was fitted on
     ├── ModelFileError (ValueError)     a model file that is refused
     ├── MethodError (ValueError)        a parameter or a combination that makes no sense
-    └── FitError (RuntimeError)         a fit that cannot go on
+    ├── StoreError (RuntimeError)       a store that cannot be opened, read or written
+    ├── FitError (RuntimeError)         a fit that cannot go on
+    └── ThresholdError (RuntimeError)   verdicts that don't carry what was asked of them
 
     AskewWarning (UserWarning)
     ├── LabelWarning                    verdicts that may not mean what they say
@@ -50,8 +52,28 @@ class MethodError(AskewError, ValueError):
     """A parameter out of its range, or a combination of methods that makes no sense."""
 
 
+class StoreError(AskewError, RuntimeError):
+    """A store of verdicts that cannot be opened, read or written."""
+
+
 class FitError(AskewError, RuntimeError):
     """A fit that cannot go on: no label of the kind it needs, a loss that is not a number."""
+
+
+class ThresholdError(AskewError, RuntimeError):
+    """A cut or a probability that the verdicts so far don't carry.
+
+    Parameters
+    ----------
+    message
+        What was found, and what is missing.
+    n_needed
+        Verdicts that are missing at least.
+    """
+
+    def __init__(self, message: str, n_needed: int = 0) -> None:
+        super().__init__(message)
+        self.n_needed = n_needed
 
 
 class AskewWarning(UserWarning):

@@ -1,0 +1,1 @@
+"""People: verdicts, questions, the loop."""
