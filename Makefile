@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo fmt lint type test check docs bench bench-quality bench-methods paper paper-quick clean
+.PHONY: help setup demo fmt lint type test check docs bench bench-quality bench-methods soak paper paper-quick clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -60,6 +60,9 @@ bench-market: $(READY)  ## 300 verdicts on 45,211 rows of text and numbers, file
 
 bench-methods: $(BENCH)/.ready  ## each method beside its namesakes in DeepOD and PyOD, one JSON line a run
 	$(BENCH)/bin/python benchmarks/methods.py
+
+soak: $(READY)  ## kill and crowd the verdict store: 200 rounds, eight processes for 60 s
+	$(BIN)/python benchmarks/soak.py --rounds 200 --seconds 60
 
 paper: $(READY)  ## the papers' figures, to docs/results/papers.md; full image sets with DATA=DIR
 	$(BIN)/python benchmarks/paper $(if $(DATA),--data $(DATA))

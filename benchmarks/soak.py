@@ -2,8 +2,9 @@
 
 ``kill``: a process writes and takes back verdicts and is killed at a random moment; every
 acknowledged line is still there and the history of undo is whole. ``contend``: processes lease and
-judge at once; no verdict is lost, no row leased twice at a time, no error raised. ``speed``: a
-verdict acknowledged, and what reading and leasing cost in a long store::
+judge at once; no verdict is lost, no row leased twice at a time, no turn given twice, every verdict
+carries its question, no error raised. ``speed``: a verdict acknowledged, and what reading and
+leasing cost in a long store::
 
     python benchmarks/soak.py --rounds 200 --seconds 60
 """
@@ -18,17 +19,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
 from askew.review.store import Store, open_store
-from askew.review.verdicts import Judgment, Line, Verdict
+from askew.review.verdicts import Judgment, Line, Question, Verdict
 
 # A writer is killed while it opens the store, or after some lines: seconds, and how many.
 _WHILE_OPENING, _OPENING, _SOON, _SAID = 0.2, 0.2, 0.02, 20
@@ -130,6 +131,7 @@ class Contended:
     acknowledged: int
     stored: int
     leased_twice: list[str]
+    turn_faults: list[str]
     errors: list[str]
     add_ms: dict[str, float]
     lease_ms: dict[str, float]
@@ -154,13 +156,14 @@ def contend(place: str, processes: int, seconds: float) -> Contended:
         for key, start, end in one["held"]:
             held[key].append((start, end))
     with open_store(place) as store:
-        stored = len(store.lines())
+        lines = store.lines()
     return Contended(
         processes,
         seconds,
         sum(one["acknowledged"] for one in told),
-        stored,
+        len(lines),
         [key for key, spans in held.items() if overlap(spans)],
+        turn_faults([(turn, key) for one in told for turn, key in one["asked"]], lines),
         [error for one in told for error in one["errors"]],
         _spread([t for one in told for t in one["add"]]),
         _spread([t for one in told for t in one["lease"]]),
@@ -173,10 +176,24 @@ def overlap(spans: list[tuple[float, float]]) -> bool:
     return any(later[0] < earlier[1] for earlier, later in pairwise(spans))
 
 
+def turn_faults(asked: list[tuple[int, str]], lines: list[Line]) -> list[str]:
+    """Find turns given twice, and verdicts that do not carry the question they answer."""
+    given = Counter(turn for turn, _ in asked)
+    faults = [f"turn {turn} was given {times} times" for turn, times in given.items() if times > 1]
+    known = set(asked)
+    for line in lines:
+        carried = Question(line.key, line.why, line.place, line.model, line.turn)
+        right = (line.turn, line.key) in known and replace(carried, turn=None) == _wish(line.key)
+        if line.verdict is not None and not right:
+            faults.append(f"line {line.number} carries {carried}")
+    return faults
+
+
 def judge(place: str, reviewer: str, seconds: float) -> None:
     """Lease, then judge, give back or undo, for some time; then tell all (a child process)."""
     rng = random.Random(reviewer)
-    told: dict[str, Any] = {"acknowledged": 0, "held": [], "errors": [], "add": [], "lease": []}
+    told: dict[str, Any] = {"acknowledged": 0}
+    told |= {name: [] for name in ("held", "asked", "errors", "add", "lease")}
     with open_store(place) as store:
         print("ready", flush=True)
         sys.stdin.readline()
@@ -193,10 +210,12 @@ def _judge_once(
     store: Store, reviewer: str, first: int, rng: random.Random, told: dict[str, Any]
 ) -> int:
     """Return by how much the queue may move on."""
-    wishes = [str(first + k) for k in range(_QUEUE)]
+    wishes = [_wish(str(first + k)) for k in range(_QUEUE)]
     start = time.monotonic()
-    keys = store.lease(wishes, _BATCH, reviewer)
+    questions = store.lease(wishes, _BATCH, reviewer)
     leased = time.monotonic()
+    keys = [question.key for question in questions]
+    told["asked"] += [(question.turn, question.key) for question in questions]
     told["lease"].append(leased - start)
     time.sleep(rng.uniform(0, 0.01))
     # A lease is held at least from when it was told until its end was asked for.
@@ -233,12 +252,24 @@ def speed(place: str, n_lines: int = 100_000, n_adds: int = 300, wishes: int = 2
             ]
         )
         told["standings_s"] = round(min(_timed(store.standings) for _ in range(3)), 3)
-        judged = [str(key) for key in range(wishes)]
-        fresh = [f"new {key}" for key in range(wishes)]
+        judged = [_wish(str(key)) for key in range(wishes)]
+        fresh = [_wish(f"new {key}") for key in range(wishes)]
         for name, queue in {"fresh": fresh, "judged": judged}.items():
             times = [_timed(lambda q=queue: store.lease(q, 20, "ben")) for _ in range(20)]  # type: ignore[misc]
             told[f"lease_ms_{name}"] = _spread(times)
+        told["lease_ms_new"] = _spread(
+            [_timed(lambda k=k: store.lease(fresh, 20, f"reviewer {k}")) for k in range(20)]  # type: ignore[misc]
+        )
+        said = [
+            Judgment(question.key, Verdict.NORMAL, "cem")
+            for question in store.lease(fresh, n_adds, "cem")
+        ]
+        told["add_ms_asked"] = _spread([_timed(lambda one=one: store.add([one])) for one in said])  # type: ignore[misc]
     return told
+
+
+def _wish(key: str) -> Question:
+    return Question(key, f"because of {key}", len(key), "model")
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -283,6 +314,7 @@ def main() -> None:
             killed = kill(new_place, options.rounds)
             contended = contend(new_place(), options.processes, options.seconds)
             sound &= not (killed.lost or killed.faults or contended.leased_twice)
+            sound &= not contended.turn_faults
             sound &= not contended.errors and contended.stored == contended.acknowledged
             for run, told in {
                 "kill": asdict(killed),

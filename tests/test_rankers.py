@@ -19,10 +19,13 @@ from askew.errors import FitError, ModelFileError
 from askew.persist import _lift, _lower
 from askew.rankers import (
     RANKERS,
+    ActiveBlend,
     BaggedBoosting,
     BaggedTrees,
     Blend,
+    IsolationKernel,
     IsolationTrees,
+    JudgedForest,
     KernelLogistic,
     Ranker,
 )
@@ -35,7 +38,10 @@ SMALL: dict[str, Ranker] = {
     "BaggedBoosting": BaggedBoosting(n_bags=4, n_trees=5, random_state=0),
     "KernelLogistic": KernelLogistic(n_directions=60, random_state=0),
     "IsolationTrees": IsolationTrees(n_trees=30, random_state=0),
+    "IsolationKernel": IsolationKernel(n_trees=60, random_state=0),
+    "JudgedForest": JudgedForest(random_state=0),
     "Blend": Blend(random_state=0),
+    "ActiveBlend": ActiveBlend(random_state=0),
 }
 rankers = pytest.mark.parametrize("name", SMALL)
 

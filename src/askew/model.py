@@ -19,7 +19,7 @@ from askew import persist, reasons
 from askew.classifier import RankingClassifier
 from askew.errors import DataError, LabelWarning, ModelFileError
 from askew.labels import Label, Labels, Reading, read_labels
-from askew.rankers import Blend
+from askew.rankers import Blend, Ranker
 from askew.ranking import COLUMNS, order_of, shared_ranks, with_columns
 from askew.table import array_frame, row_keys, to_frame
 from askew.table.encode import encode
@@ -31,7 +31,7 @@ EXPLAINED = 1000  # rows that rank() explains unless told otherwise
 
 
 @dataclass(frozen=True)
-class _Table:
+class Opened:
     """A user's table, opened: its frame without the id column, and its rows' keys."""
 
     frame: nw.DataFrame[Any]  # as given, the id column included; what rank() gives back
@@ -39,6 +39,28 @@ class _Table:
     keys: list[Hashable] | None
     named: bool  # whether keys were chosen by the user, and so mean the same in another table
     from_array: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A table, encoded once for many fits.
+
+    Parameters
+    ----------
+    table
+        What was opened.
+    schema
+        What was decided of its columns.
+    x
+        (n, d) float32, read-only.
+    fingerprint
+        Of ``x``.
+    """
+
+    table: Opened
+    schema: Schema
+    x: NDArray[np.float32]
+    fingerprint: str
 
 
 class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
@@ -155,6 +177,34 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         labels = read_labels(both, n_rows=len(table.frame), keys=keys, column=self.labels_.column)
         refitted: Askew = model._fit(table, labels, parent=self.id_)
         return refitted
+
+    def prepare(self, X: Any) -> Prepared:
+        """Open and encode a table for ``learn``, which may then be called again and again."""
+        return self._prepare(self._open(X, reset=True))
+
+    def learn(self, prepared: Prepared, labels: Labels, *, before: Askew | None = None) -> Askew:
+        """Fit a new model on a prepared table, one verdict after another without delay.
+
+        It equals what ``fit`` makes of the same rows and verdicts. This model stays as it is.
+
+        Parameters
+        ----------
+        prepared
+            By ``prepare``.
+        labels
+            Of its rows (see ``askew.labels.read_labels``).
+        before
+            The model before it, which becomes its parent; what no verdict touches is kept of it.
+        """
+        model = clone(self)
+        learned: Askew = model._learn(
+            prepared, labels, before and before.id_, before and before.ranker_
+        )
+        return learned
+
+    def score_prepared(self, prepared: Prepared) -> NDArray[np.float64]:
+        """Give what ``decision_function`` gives for the rows of a prepared table."""
+        return self._score(prepared.x)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Score rows (n, d) -> (n,): higher is more anomalous, above 0 is called an anomaly."""
@@ -276,7 +326,7 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _open(self, X: Any, *, reset: bool = False) -> _Table:
+    def _open(self, X: Any, *, reset: bool = False) -> Opened:
         """Open a table, check its columns against those of the fit unless this is one."""
         if not nw.dependencies.is_into_dataframe(nw.to_native(X, pass_through=True)):
             return self._open_array(X, reset)
@@ -288,9 +338,9 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         named = self.id_column is not None or (
             keys is not None and type(frame.to_native().index).__name__ != "RangeIndex"
         )
-        return _Table(frame, columns, keys, named)
+        return Opened(frame, columns, keys, named)
 
-    def _open_array(self, X: Any, reset: bool) -> _Table:
+    def _open_array(self, X: Any, reset: bool) -> Opened:
         # Not finite: the schema says which cell it is.
         X = check_array(
             X, dtype=None, ensure_all_finite=False, ensure_min_samples=2 if reset else 1
@@ -299,26 +349,44 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         frame = array_frame(X)
         if not reset and not self.schema_.from_array:
             frame = frame.rename(dict(zip(frame.columns, self.schema_.names, strict=True)))
-        return _Table(frame, frame, None, named=False, from_array=True)
+        return Opened(frame, frame, None, named=False, from_array=True)
 
-    def _fit(self, table: _Table, labels: Labels, parent: str | None) -> Self:
+    def _fit(self, table: Opened, labels: Labels, parent: str | None) -> Self:
         labels.check_trainable()
-        self.schema_ = infer_schema(table.columns, kinds=self.kinds, from_array=table.from_array)
-        x = encode(self.schema_, table.columns)
+        return self._learn(self._prepare(table), labels, parent)
+
+    def _prepare(self, table: Opened) -> Prepared:
+        schema = infer_schema(table.columns, kinds=self.kinds, from_array=table.from_array)
+        x = encode(schema, table.columns)
+        x.flags.writeable = False
+        return Prepared(table, schema, x, _fingerprint(x))
+
+    def _new_ranker(self) -> Any:
+        if self.ranker is not None:
+            return clone(self.ranker)
         seed = self.random_state
         if not isinstance(seed, int | np.integer | None):
             seed = int(check_random_state(seed).randint(2**31))
-        self.ranker_ = Blend(random_state=seed) if self.ranker is None else clone(self.ranker)
+        return Blend(random_state=seed)
+
+    def _learn(
+        self, prepared: Prepared, labels: Labels, parent: str | None, before: Any = None
+    ) -> Self:
+        table, x = prepared.table, prepared.x
+        self.schema_ = prepared.schema
         with warnings.catch_warnings():
             # What the verdicts may mean was told when they were read; a ranker would tell again.
             warnings.simplefilter("ignore", LabelWarning)
-            self.ranker_.fit(x, labels.values)
+            if isinstance(before, Ranker):
+                self.ranker_ = before.relearn(x, labels.values)
+            else:
+                self.ranker_ = self._new_ranker().fit(x, labels.values)
         scores = self.ranker_.decision_function(x)
         self.quantiles_ = np.quantile(scores, GRID)
         self.offset_ = default_cut(scores, labels.values, self.contamination)
         self.labels_ = labels.reading
         self.keys_named_ = table.named
-        self.fingerprint_ = _fingerprint(x)
+        self.fingerprint_ = prepared.fingerprint
         judged = np.flatnonzero(labels.values != Label.UNLABELED).tolist()
         self.verdicts_ = {
             (row if table.keys is None else table.keys[row]): int(labels.values[row])
@@ -352,7 +420,7 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         return reasons.explain(self._score, self.schema_, frame, x, top=top)
 
     def _said(
-        self, table: _Table, x: NDArray[np.float32], rows: NDArray[np.intp]
+        self, table: Opened, x: NDArray[np.float32], rows: NDArray[np.intp]
     ) -> list[list[str]]:
         """Word the reasons of some rows; the others have none."""
         said: list[list[str]] = [[] for _ in range(len(x))]
@@ -361,7 +429,7 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
             said[row] = [reason.text for reason in why]
         return said
 
-    def _shown_verdicts(self, table: _Table, x: NDArray[np.float32], verdicts: Any) -> Any:
+    def _shown_verdicts(self, table: Opened, x: NDArray[np.float32], verdicts: Any) -> Any:
         if verdicts is None:
             verdicts = dict(self._verdicts_on(table, x, must=False))
             keys = table.keys if table.keys is not None else range(len(x))
@@ -370,7 +438,7 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         return read_labels(verdicts, n_rows=len(x), keys=table.keys).words()
 
     def _verdicts_on(
-        self, table: _Table, x: NDArray[np.float32], *, must: bool
+        self, table: Opened, x: NDArray[np.float32], *, must: bool
     ) -> Mapping[Hashable, int]:
         """Give the verdicts of the fit where they speak of this table's rows.
 

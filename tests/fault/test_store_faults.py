@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def test_no_acknowledged_verdict_is_lost_when_the_writer_is_killed(
 def test_a_crowd_loses_no_verdict_and_shares_no_row(new_place: Callable[[], str]) -> None:
     told = soak.contend(new_place(), processes=3, seconds=0.7)
     assert (told.errors, told.leased_twice) == ([], [])
+    assert told.turn_faults == []
     assert told.stored == told.acknowledged > 0
 
 
@@ -61,6 +63,15 @@ def test_the_harness_sees_a_broken_history(
         for number, undoes in lines
     ]
     assert soak.broken_history(told) == ([] if fault is None else [fault])
+
+
+def test_the_harness_sees_a_turn_given_twice_and_a_question_that_was_lost() -> None:
+    asked = [(1, "a"), (2, "b")]
+    line = Line("b", N, "ana", "", "model", "because of b", 1, 2, number=1)
+    assert soak.turn_faults(asked, [line, Line("b", None, undoes=1, number=2)]) == []
+    assert soak.turn_faults([*asked, (2, "b")], [line]) == ["turn 2 was given 2 times"]
+    for lost in (replace(line, turn=1), replace(line, why=""), replace(line, place=None)):
+        assert len(soak.turn_faults(asked, [lost])) == 1
 
 
 def test_the_harness_sees_a_row_leased_twice_at_a_time() -> None:

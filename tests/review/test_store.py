@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -27,7 +30,7 @@ from askew.review.store import Store, open_store
 from askew.review.store.database import Database
 from askew.review.store.migrating import known_revisions, upgrade
 from askew.review.store.schema import HEAD, REVISION_TABLE, metadata
-from askew.review.verdicts import Judgment, Line, Verdict, standings
+from askew.review.verdicts import Judgment, Line, Question, Verdict, standings
 from tests.review.postgres import postgres
 
 A, N, U = Verdict.ANOMALY, Verdict.NORMAL, Verdict.UNSURE
@@ -97,7 +100,10 @@ def test_lines_come_back_as_they_were_written(place: str, clock: Clock) -> None:
     odd = 'naïve, "quoted"\nsecond line\r\n\ttab 字 \U0001f600'
     with open_store(place, clock=clock) as store:
         first = store.add(
-            [Judgment("tx-1", A, "ana", odd, "m1", "random"), Judgment(odd, U, "bén")]
+            [
+                Judgment("tx-1", A, "ana", odd, "m1", "random", 41_188, 7),
+                Judgment(odd, U, "bén", why="suspicious", place=0, turn=2**62 - 1),
+            ]
         )
         clock.move(60)
         second = store.add([Judgment("tx-1", N)])
@@ -106,7 +112,14 @@ def test_lines_come_back_as_they_were_written(place: str, clock: Clock) -> None:
         (2, odd, U, "bén"),
         (3, "tx-1", N, ""),
     ]
-    assert first[0] == Line("tx-1", A, "ana", odd, "m1", "random", None, 1, first[0].uid, MORNING)
+    assert first[0] == Line(
+        "tx-1", A, "ana", odd, "m1", "random", 41_188, 7, None, 1, first[0].uid, MORNING
+    )
+    assert [(line.place, line.turn) for line in first + second] == [
+        (41_188, 7),
+        (0, 2**62 - 1),
+        (None, None),
+    ]
     assert second[0].at == MORNING + timedelta(seconds=60)
     assert len({line.uid for line in first + second}) == 3
     with open_store(place) as again:
@@ -133,6 +146,13 @@ def test_a_clock_of_another_zone_is_kept_as_utc(place: str) -> None:
         (Judgment("b", A, note="nul \0"), "a character that no database keeps"),
         (Judgment("b", A, "half \ud83d"), "a character that no database keeps"),
         (Judgment(7, A), "key is 7; give it as text"),  # type: ignore[arg-type]
+        (Judgment("b", A, place=-1), "place is -1; give a whole number .* or None where nobody"),
+        (Judgment("b", A, turn=-7), "turn is -7; give a whole number"),
+        (Judgment("b", A, turn=2**62), r"turn is 4611686018427387904; give .* below 2\*\*62"),
+        (Judgment("b", A, place=3.0), r"place is 3.0; give a whole number"),  # type: ignore[arg-type]
+        (Judgment("b", A, place=True), "place is True; give a whole number"),
+        (Judgment("b", A, turn="3"), "turn is '3'; give a whole number"),  # type: ignore[arg-type]
+        (Judgment("b", A, turn=np.int64(3)), r"turn is .*3.*; give a whole number \(int\)"),  # type: ignore[arg-type]
         (Judgment("a", None, undoes=9), "line 9 cannot be undone: it is no verdict"),
         (Judgment("other", None, undoes=1), "line 1 cannot be undone: it is no verdict on 'oth"),
         (Judgment("a", None, undoes=3), "line 3 cannot be undone: it is no verdict"),
@@ -263,58 +283,225 @@ def test_the_last_verdict_holds_whatever_the_interleaving(
 # Leases
 
 
+def wishes(keys: Iterable[str]) -> list[Question]:
+    return [Question(key) for key in keys]
+
+
+def lease(store: Store, keys: Iterable[str], n: int, reviewer: str) -> list[str]:
+    return [question.key for question in store.lease(wishes(keys), n, reviewer)]
+
+
 def test_a_leased_row_is_shown_to_nobody_else(store: Store) -> None:
-    wishes = ["d", "c", "b", "c", "a"]
-    assert store.lease(wishes, 2, "ana") == ["d", "c"]
-    assert store.lease(wishes, 2, "ben") == ["b", "a"]
-    assert store.lease(wishes, 2, "cem") == []
-    assert store.lease(wishes, 9, "ana") == ["d", "c"]
+    queue = ["d", "c", "b", "c", "a"]
+    assert lease(store, queue, 2, "ana") == ["d", "c"]
+    assert lease(store, queue, 2, "ben") == ["b", "a"]
+    assert lease(store, queue, 2, "cem") == []
+    assert lease(store, queue, 9, "ana") == ["d", "c"]
     assert store.leased() == {"d": "ana", "c": "ana", "b": "ben", "a": "ben"}
-    assert store.lease(wishes, 0, "ana") == []
-    assert store.lease([], 3, "ana") == []
+    assert lease(store, queue, 0, "ana") == []
+    assert lease(store, [], 3, "ana") == []
 
 
 def test_a_lease_runs_out_unless_it_is_renewed(store: Store, clock: Clock) -> None:
-    store.lease(["a", "b"], 2, "ana", seconds=100)
+    store.lease(wishes("ab"), 2, "ana", seconds=100)
     clock.move(60)
-    assert store.lease(["b"], 1, "ana", seconds=100) == ["b"]
+    assert [one.key for one in store.lease(wishes("b"), 1, "ana", seconds=100)] == ["b"]
     clock.move(39.9)
-    assert store.lease(["a", "b"], 2, "ben") == []
+    assert lease(store, "ab", 2, "ben") == []
     clock.move(0.1)
     assert store.leased() == {"b": "ana"}
-    assert store.lease(["a", "b"], 2, "ben") == ["a"]
-    assert store.lease(["a", "b"], 2, "ana") == ["b"]
+    assert [one.key for one in store.questions("ana")] == ["b"]
+    assert lease(store, "ab", 2, "ben") == ["a"]
+    assert lease(store, "ab", 2, "ana") == ["b"]
 
 
 def test_a_judged_row_is_leased_again_only_once_the_verdict_is_undone(store: Store) -> None:
     store.add([Judgment("a", A, "ana"), Judgment("b", U, "ana"), Judgment("a", N, "ben")])
-    assert store.lease(["a", "b", "c"], 3, "ana") == ["c"]
+    assert lease(store, "abc", 3, "ana") == ["c"]
     store.undo("ana")
     store.undo("ben")
-    assert store.lease(["a", "b", "c"], 3, "ana") == ["b", "c"]
+    assert lease(store, "abc", 3, "ana") == ["b", "c"]
     store.undo("ana")
-    assert store.lease(["a", "b", "c"], 3, "ana") == ["a", "b", "c"]
+    assert lease(store, "abc", 3, "ana") == ["a", "b", "c"]
 
 
 def test_a_lease_ends_with_the_verdict_of_its_holder(store: Store) -> None:
-    store.lease(["a", "b", "c", "d"], 4, "ana")
+    lease(store, "abcd", 4, "ana")
     store.add([Judgment("a", A, "ana"), Judgment("b", A, "ben")])
     assert store.leased() == {"b": "ana", "c": "ana", "d": "ana"}
     store.release(["c"], "ana")
     store.release(["d"], "ben")
     store.release([], "ana")
     assert store.leased() == {"b": "ana", "d": "ana"}
-    assert store.lease(["c"], 1, "ben") == ["c"]
+    assert [one.key for one in store.questions("ana")] == ["b", "d"]
+    assert lease(store, "c", 1, "ben") == ["c"]
 
 
 def test_thousands_of_wishes(store: Store) -> None:
     keys = [f"row {number}" for number in range(2_500)]
     store.add([Judgment(key, N, "ana") for key in keys[:1_100]])
-    assert store.lease(keys, 1_000, "ben") == keys[1_100:2_100]
-    assert store.lease(keys, 1_000, "cem") == keys[2_100:]
+    assert lease(store, keys, 1_000, "ben") == keys[1_100:2_100]
+    assert lease(store, keys, 1_000, "cem") == keys[2_100:]
     assert len(store.leased()) == 1_400
+    assert [one.turn for one in store.questions("cem")] == list(range(1_001, 1_401))
+    said = store.add([Judgment(key, N, "ben") for key in keys[1_100:2_100]])
+    assert [line.turn for line in said] == list(range(1, 1_001))
+    assert set(store.leased().values()) == {"cem"}
     store.add([Judgment(keys[50], None, "ana", undoes=51)])
-    assert store.lease(keys, 1, "dan") == [keys[50]]
+    assert lease(store, keys, 1, "dan") == [keys[50]]
+
+
+# Questions
+
+WISHES = [
+    Question("a", "suspicious", 0, "m1"),
+    Question("b", "random", 41_188, "m1"),
+    Question("c", "informative", None, ""),
+]
+
+
+def facts(line: Line) -> Question:
+    return Question(line.key, line.why, line.place, line.model, line.turn)
+
+
+def test_a_verdict_given_by_another_process_carries_its_question(place: str, clock: Clock) -> None:
+    with open_store(place, clock=clock) as store:
+        asked = store.lease(WISHES, 3, "ana")
+    assert asked == [replace(wish, turn=turn) for turn, wish in enumerate(WISHES, 1)]
+    with open_store(place, clock=clock) as other:
+        assert other.questions("ana") == asked
+        assert other.questions("ben") == []
+        said = other.add([Judgment(key, A, "ana", note=key) for key in "bc"])
+        assert said == other.lines()
+        assert [facts(line) for line in said] == asked[1:]
+        assert [(line.verdict, line.note) for line in said] == [(A, "b"), (A, "c")]
+        assert other.questions("ana") == asked[:1]
+
+
+def test_a_lease_asked_for_again_stays_as_first_asked(store: Store, clock: Clock) -> None:
+    asked = store.lease(WISHES, 3, "ana", seconds=100)
+    assert store.lease(WISHES, 3, "ana", seconds=100) == asked
+    clock.move(60)
+    later = [Question("c", "random", 7, "m2", 99), Question("d", turn=99), Question("a")]
+    renewed = store.lease(later, 3, "ana", seconds=100)
+    assert renewed == [asked[2], Question("d", turn=4), asked[0]]
+    clock.move(60)
+    assert store.questions("ana") == [asked[0], asked[2], Question("d", turn=4)]
+
+
+def test_turns_rise_over_reviewers_and_are_never_given_again(store: Store, clock: Clock) -> None:
+    def turns(keys: str, reviewer: str) -> list[int | None]:
+        return [one.turn for one in store.lease(wishes(keys), 9, reviewer, seconds=100)]
+
+    assert turns("ab", "ana") == [1, 2]
+    assert turns("abc", "ben") == [3]
+    store.release(["c"], "ben")
+    assert turns("c", "ana") == [4]
+    # An answer with facts of its own leaves no line with that turn.
+    store.add([Judgment("c", A, "ana", why="random")])
+    assert turns("d", "ben") == [5]
+    clock.move(100)
+    assert turns("de", "ben") == [6, 7]
+    store.add([Judgment("x", A, turn=40)])
+    assert turns("fe", "ben") == [41, 7]
+    store.import_csv([{"key": "y", "verdict": "1", "turn": "50"}])
+    assert turns("g", "cem") == [51]
+    store.import_csv([{"key": "z", "verdict": "1", "turn": str(2**62 - 1)}])
+    assert turns("h", "cem") == [2**62]
+
+
+def test_reviewers_at_once_are_never_given_the_same_turn(place: str) -> None:
+    with open_store(place) as one, open_store(place) as other, ThreadPoolExecutor(4) as pool:
+
+        def work(number: int) -> list[int | None]:
+            store, reviewer = (one, other)[number % 2], f"r{number}"
+            asked = store.lease(wishes("abcdefghijklmn"), 2, reviewer)
+            store.release([question.key for question in asked], reviewer)
+            return [question.turn for question in asked]
+
+        turns = {turn for asked in pool.map(work, range(40)) for turn in asked}
+    assert turns == set(range(1, 81))
+
+
+def test_a_lease_that_ran_out_lends_its_facts_until_somebody_else_is_asked(
+    store: Store, clock: Clock
+) -> None:
+    asked = store.lease(WISHES, 3, "ana", seconds=100)
+    clock.move(1_000)
+    assert store.leased() == {}
+    # Looking further on, or at other rows, leaves them alone.
+    assert store.lease([Question("d")], 1, "ben") == [Question("d", turn=4)]
+    assert store.lease([Question("b", "suspicious")], 1, "ben") == [
+        Question("b", "suspicious", turn=5)
+    ]
+    said = store.add([Judgment("a", A, "ana"), Judgment("b", A, "ana"), Judgment("c", A, "ben")])
+    assert [facts(line) for line in said] == [asked[0], Question("b"), Question("c")]
+    assert [facts(line) for line in store.add([Judgment("c", N, "ana")])] == [asked[2]]
+    assert store.questions("ben") == [Question("d", turn=4), Question("b", "suspicious", turn=5)]
+
+
+def test_a_row_leased_anew_after_its_lease_ran_out_is_a_new_question(
+    store: Store, clock: Clock
+) -> None:
+    store.lease(WISHES, 1, "ana", seconds=100)
+    clock.move(100)
+    again = Question("a", "random", 3, "m2")
+    assert store.lease([again], 1, "ana") == [replace(again, turn=2)]
+    assert facts(store.add([Judgment("a", A, "ana")])[0]) == replace(again, turn=2)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        Question("a", "diverse"),
+        Question("a", place=0),
+        Question("a", model="m9"),
+        Question("a", turn=0),
+    ],
+)
+def test_what_a_judgment_says_itself_wins(store: Store, own: Question) -> None:
+    store.lease(WISHES, 2, "ana")
+    judgment = Judgment("a", A, "ana", "", own.model, own.why, own.place, own.turn)
+    assert facts(store.add([judgment])[0]) == own
+    assert store.leased() == {"b": "ana"}
+
+
+def test_a_question_is_answered_once(store: Store) -> None:
+    asked = store.lease(WISHES, 3, "ana")
+    said = store.add([Judgment("a", A, "ana"), Judgment("a", N, "ana")])
+    assert [facts(line) for line in said] == [asked[0], Question("a")]
+    assert facts(store.add([Judgment("a", A, "ana")])[0]) == Question("a")
+    store.add([Judgment("b", A, "ana", why="diverse"), Judgment("b", A, "ana")])
+    assert [facts(line) for line in store.lines()[3:]] == [Question("b", "diverse"), Question("b")]
+    store.release(["c"], "ana")
+    assert facts(store.add([Judgment("c", A, "ana")])[0]) == Question("c")
+
+
+def test_taking_back_answers_no_question(store: Store) -> None:
+    store.add([Judgment("a", A, "ana")])
+    store.undo("ana")
+    asked = store.lease(WISHES, 1, "ana")
+    store.add([Judgment("a", A, "ben")])
+    store.add([Judgment("a", None, "ana", undoes=3)])
+    assert facts(store.lines()[-1]) == Question("a")
+    assert store.questions("ana") == asked
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (Question(""), "a question needs the key of a row"),
+        (Question("b", "nul \0"), "why is 'nul .*a character that no database keeps"),
+        (Question("b", model="half \ud83d"), "model is .*a character that no database keeps"),
+        (Question(7), "key is 7; give it as text"),  # type: ignore[arg-type]
+        (Question("b", place=-1), "place is -1; give a whole number"),
+        (Question("b", place=np.int64(3)), r"place is .*3.*; give a whole number \(int\)"),  # type: ignore[arg-type]
+    ],
+)
+def test_one_bad_wish_and_nothing_is_leased(file_store: Store, bad: Question, words: str) -> None:
+    with pytest.raises(LabelError, match=words):
+        file_store.lease([Question("a"), bad], 2, "ana")
+    assert file_store.leased() == {}
 
 
 # CSV
@@ -326,7 +513,10 @@ def test_a_csv_file_carries_all_lines_to_another_store(
     path = tmp_path / "verdicts.csv"
     with open_store(new_place(), clock=clock) as store, open_store(new_place()) as other:
         store.add(
-            [Judgment('a,"\r\n', A, "ana", " note\n", "m", "random"), Judgment("b", U, "ben")]
+            [
+                Judgment('a,"\r\n', A, "ana", " note\n", "m", "random", 0, 31),
+                Judgment("b", U, "ben", place=2**62 - 1, turn=0),
+            ]
         )
         clock.move(0.000_001)
         store.undo("ana")
@@ -409,6 +599,26 @@ def test_a_hand_written_csv_file(store: Store, clock: Clock, tmp_path: Path) -> 
     )
 
 
+@pytest.mark.parametrize("cell", ["²", "٣", "+5", "0x1"])
+def test_digits_that_are_none(file_store: Store, cell: str) -> None:
+    with pytest.raises(LabelError, match=f"row 1 has the turn '{re.escape(cell)}'; write a whole"):
+        file_store.import_csv([{"key": "a", "verdict": "1", "turn": cell}])
+    assert file_store.lines() == []
+
+
+def test_place_and_turn_by_hand(store: Store) -> None:
+    said = [("0", "12"), (" 7 ", ""), ("", "007"), (" ", "\t")]
+    rows = [{"key": "a", "verdict": "1", "place": place, "turn": turn} for place, turn in said]
+    assert store.import_csv(rows) == (4, 0)
+    assert [(line.place, line.turn) for line in store.lines()] == [
+        (0, 12),
+        (7, None),
+        (None, 7),
+        (None, None),
+    ]
+
+
+ASKED = "key,verdict,place,turn\na,anomaly,3,1\n"
 LONG_FILE = "key,verdict\n" + "".join(f"{number},normal\n" for number in range(1_500))
 
 
@@ -440,6 +650,12 @@ HEAD_AND_TWO = "key,verdict,at,uid,undoes\na,anomaly,,u1,\nb,normal,,u2,\n"
         (HEAD_AND_TWO + "a,,,,u2\n", LabelError, "'u2', which is the uid of no verdict on 'a'"),
         (HEAD_AND_TWO + "a,,,u3,u1\na,,,,u3\n", LabelError, "line 5 of mine.csv undoes 'u3'"),
         (HEAD_AND_TWO + "a,1,,,u1\n", LabelError, "line 4 of mine.csv has the verdict '1' and"),
+        (ASKED + "b,1,-3,\n", LabelError, "line 3 of mine.csv has the place '-3'; write a whole"),
+        (ASKED + "b,1,,2.0\n", LabelError, "line 3 of mine.csv has the turn '2.0'; .* cell blank"),
+        (ASKED + "b,1,nan,2\n", LabelError, "line 3 of mine.csv has the place 'nan'; write"),
+        (ASKED + "b,1,1_0,2\n", LabelError, "line 3 of mine.csv has the place '1_0'; write"),
+        (ASKED + f"b,1,{'9' * 5_000},\n", LabelError, "line 3 of mine.csv has the place '999"),
+        (ASKED + f"b,1,,{2**62}\n", LabelError, "line 3 of mine.csv: turn is 461168.*below"),
     ],
 )  # fmt: skip
 def test_one_bad_cell_and_nothing_is_imported(
@@ -481,7 +697,7 @@ def test_an_older_store_is_migrated_after_a_backup(
     older(place)
     with open_store(place) as store:
         assert store.lines() == [Line("a", A, "ana", number=1, uid="u", at=MORNING)]
-        assert store.lease(["a", "b"], 2, "ana") == ["b"]
+        assert lease(store, "ab", 2, "ana") == ["b"]
         assert store.undo("ana") is not None
     if "://" in place:
         assert "migrated from schema 0001 to 0002 without a backup" in caplog.text

@@ -5,11 +5,14 @@ This list is the registry: a new ranker is one file and one line here.
 
 from __future__ import annotations
 
+from askew.rankers.active_blend import ActiveBlend
 from askew.rankers.bagged_boosting import BaggedBoosting
 from askew.rankers.bagged_trees import BaggedTrees
 from askew.rankers.base import Ranker
 from askew.rankers.blend import Blend
+from askew.rankers.isolation_kernel import IsolationKernel
 from askew.rankers.isolation_trees import IsolationTrees
+from askew.rankers.judged_forest import JudgedForest
 from askew.rankers.kernel_logistic import KernelLogistic
 
 RANKERS: dict[str, type[Ranker]] = {
@@ -19,16 +22,22 @@ RANKERS: dict[str, type[Ranker]] = {
         BaggedBoosting,
         KernelLogistic,
         IsolationTrees,
+        IsolationKernel,
+        JudgedForest,
         Blend,
+        ActiveBlend,
     )
 }
 
 __all__ = [
     "RANKERS",
+    "ActiveBlend",
     "BaggedBoosting",
     "BaggedTrees",
     "Blend",
+    "IsolationKernel",
     "IsolationTrees",
+    "JudgedForest",
     "KernelLogistic",
     "Ranker",
 ]

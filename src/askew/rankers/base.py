@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
@@ -58,6 +58,15 @@ class Ranker(BaseEstimator, ABC):  # type: ignore[misc]
         with threadpool_limits(1):
             self._fit(x, label, np.random.default_rng(self._seed()))
         return self
+
+    def relearn(self, x: NDArray[np.float32], label: NDArray[np.int8]) -> Self:
+        """Give a new ranker as ``learn`` would make it from other verdicts on the same rows.
+
+        One that can keeps from this one what no verdict touches. It knows the rows by the array
+        itself, which must own its memory and be read-only (see ``stays``).
+        """
+        fresh: Self = clone(self)
+        return fresh.learn(x, label)
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Score rows (n, d) -> (n,): higher is more anomalous."""
@@ -115,6 +124,11 @@ class Ranker(BaseEstimator, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def _restore(self, state: dict[str, Any]) -> None: ...
+
+
+def stays(x: Any) -> bool:
+    """Whether an array is sure to hold the same numbers later: its own memory, and read-only."""
+    return isinstance(x, np.ndarray) and x.base is None and not x.flags.writeable
 
 
 def product(X: NDArray[np.float64], W: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -69,12 +69,37 @@ class FlatTrees:
     def mean(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Mean value of the leaves that each row (n, d) falls into, (n,)."""
         out = np.empty(len(X))
-        step = max(1, CELLS // len(self.roots))
-        for start in range(0, len(X), step):
-            out[start : start + step] = self._leaves(X[start : start + step]).mean(axis=1)
+        for part in self._parts(len(X)):
+            out[part] = self._at(self._walk(X[part]))
         return out
 
-    def _leaves(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+    def leaves(self, X: NDArray[np.float32]) -> NDArray[np.int32]:
+        """Give the number of the leaf that each row (n, d) falls into, tree by tree: (n, trees)."""
+        out = np.empty((len(X), len(self.roots)), np.int32)
+        for part in self._parts(len(X)):
+            out[part] = self._walk(X[part])
+        return out
+
+    def mean_at(self, leaves: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Give what ``mean`` gives for the rows of these leaves (n, trees), to the last bit."""
+        out = np.empty(len(leaves))
+        for part in self._parts(len(leaves)):
+            out[part] = self._at(leaves[part])
+        return out
+
+    def with_value(self, value: NDArray[np.float64]) -> FlatTrees:
+        """Give the same trees with other values (nodes,)."""
+        return replace(self, value=value)
+
+    def _parts(self, n: int) -> Iterator[slice]:
+        step = max(1, CELLS // len(self.roots))
+        return (slice(start, start + step) for start in range(0, n, step))
+
+    def _at(self, node: NDArray[Any]) -> NDArray[np.float64]:
+        mean: NDArray[np.float64] = np.take(self.value, node, mode="clip").mean(axis=1)
+        return mean
+
+    def _walk(self, X: NDArray[np.float32]) -> NDArray[np.intp]:
         # `take` with "clip" skips a check of bounds, which `_sound` and `of` made: twice as fast.
         cells = np.ascontiguousarray(X).ravel()
         row = (np.arange(len(X)) * X.shape[1])[:, np.newaxis]
@@ -83,7 +108,7 @@ class FlatTrees:
             cell = np.take(cells, row + np.take(self.feature, node, mode="clip"), mode="clip")
             above = cell > np.take(self.threshold, node, mode="clip")
             node = np.take(self.child, node, mode="clip") + above
-        return np.take(self.value, node, mode="clip")
+        return node
 
     def state(self) -> dict[str, Any]:
         """Give the arrays by name."""

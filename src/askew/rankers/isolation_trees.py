@@ -41,14 +41,10 @@ class IsolationTrees(Ranker):
     def _fit(
         self, X: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
     ) -> None:
-        forest = IsolationForest(
-            n_estimators=self.n_trees,
-            max_samples=min(self.max_samples, len(X)),
-            random_state=int(rng.integers(2**31)),
-        ).fit(X)
+        seed = int(rng.integers(2**31))
+        self.trees_ = isolation_trees(X, self.n_trees, self.max_samples, seed)
         if self.max_samples < len(X):
             self.subsampled_ = f"IsolationTrees: {self.max_samples:,} of {len(X):,} rows a tree"
-        self.trees_ = FlatTrees.of((t.tree_, _path_length(t.tree_)) for t in forest.estimators_)
 
     def _score(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         return -self.trees_.mean(X)
@@ -58,6 +54,14 @@ class IsolationTrees(Ranker):
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.trees_ = FlatTrees.from_state(state["trees"], self.n_features_in_)
+
+
+def isolation_trees(X: NDArray[np.float32], n_trees: int, max_samples: int, seed: int) -> FlatTrees:
+    """Grow an isolation forest; the value of a node is the path length it stands for."""
+    forest = IsolationForest(
+        n_estimators=n_trees, max_samples=min(max_samples, len(X)), random_state=seed
+    ).fit(X)
+    return FlatTrees.of((t.tree_, _path_length(t.tree_)) for t in forest.estimators_)
 
 
 def _path_length(tree: Any) -> NDArray[np.float64]:

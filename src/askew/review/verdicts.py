@@ -29,6 +29,31 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
+class Question:
+    """A row to be judged, and why it is asked.
+
+    Parameters
+    ----------
+    key
+        Of the row: its id as text, or the hash of its content.
+    why
+        A name of ``strategies`` such as ``"suspicious"`` or ``"random"``.
+    place
+        How many rows without a verdict the model scores higher, 0 or more; None if unknown.
+    model
+        Id of the model whose ranking asks.
+    turn
+        Position among all questions of the store, from 1, which gives it; None until then.
+    """
+
+    key: str
+    why: str = ""
+    place: int | None = None
+    model: str = ""
+    turn: int | None = None
+
+
+@dataclass(frozen=True)
 class Judgment:
     """One line to be written.
 
@@ -47,6 +72,12 @@ class Judgment:
     why
         Why the row was asked, a name of ``strategies`` such as ``"suspicious"`` or ``"random"``;
         empty where the reviewer came to the row by themselves.
+    place
+        How many rows without a verdict the model of that moment scored higher, 0 or more; None
+        where nobody asked.
+    turn
+        Position of the question among those asked, 0 or more, rising in the order in which rows
+        were chosen; None where nobody asked.
     undoes
         Number of the line that this one takes back.
     """
@@ -57,6 +88,8 @@ class Judgment:
     note: str = ""
     model: str = ""
     why: str = ""
+    place: int | None = None
+    turn: int | None = None
     undoes: int | None = None
 
 

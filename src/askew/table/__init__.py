@@ -6,6 +6,7 @@ column is; ``encode`` turns rows into numbers by that schema alone.
 
 from __future__ import annotations
 
+from askew.table.content import content_keys
 from askew.table.files import (
     SUFFIXES,
     check_target,
@@ -20,6 +21,7 @@ __all__ = [
     "SUFFIXES",
     "array_frame",
     "check_target",
+    "content_keys",
     "is_csv",
     "read_table",
     "read_text",

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,14 +18,26 @@ from askew.labels import read_labels
 from askew.review.verdicts import Line, Verdict
 
 _NEEDED = ("key", "verdict")
-_COLUMNS = ("uid", "key", "verdict", "reviewer", "at", "note", "model", "why", "undoes")
+_COLUMNS = (
+    "uid",
+    "key",
+    "verdict",
+    "reviewer",
+    "at",
+    "note",
+    "model",
+    "why",
+    "place",
+    "turn",
+    "undoes",
+)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a file; ``place`` says where it stands, ``undoes`` the uid it takes back."""
+    """One line of a file; ``where`` says where it stands, ``undoes`` the uid it takes back."""
 
-    place: str
+    where: str
     uid: str
     key: str
     verdict: Verdict | None
@@ -33,6 +46,8 @@ class Row:
     note: str
     model: str
     why: str
+    place: int | None
+    turn: int | None
     undoes: str
 
 
@@ -83,8 +98,8 @@ def read_rows(source: str | os.PathLike[str] | Iterable[Mapping[str, str]]) -> l
             raise FileError(f"{path} cannot be read as a CSV file in UTF-8: {reason}") from error
     else:
         cells = [(f"row {number}", dict(row)) for number, row in enumerate(source, 1)]
-        for place, row in cells:
-            _check_columns(list(row), place)
+        for where, row in cells:
+            _check_columns(list(row), where)
     return _rows(cells)
 
 
@@ -95,36 +110,36 @@ def _cells(reader: Iterable[list[str]], path: Path) -> Iterator[tuple[str, dict[
     for cells in rows:
         if not cells:
             continue
-        place = f"line {reader.line_num} of {path.name}"  # type: ignore[attr-defined]
+        where = f"line {reader.line_num} of {path.name}"  # type: ignore[attr-defined]
         if len(cells) != len(header):
             raise FileError(
-                f"{place} has {len(cells)} cells and the header names {len(header)} "
+                f"{where} has {len(cells)} cells and the header names {len(header)} "
                 "columns; quote cells that hold a comma."
             )
-        yield place, dict(zip(header, cells, strict=True))
+        yield where, dict(zip(header, cells, strict=True))
 
 
-def _check_columns(names: Sequence[str], place: str) -> None:
+def _check_columns(names: Sequence[str], where: str) -> None:
     strange = [name for name in names if name not in _COLUMNS]
     if strange or len(set(names)) < len(names) or not set(_NEEDED) <= set(names):
         raise FileError(
-            f"{place} has the columns {', '.join(map(repr, names)) or '(none)'}; verdicts need "
+            f"{where} has the columns {', '.join(map(repr, names)) or '(none)'}; verdicts need "
             f"{' and '.join(_NEEDED)}, and may have {', '.join(_COLUMNS)}, each once. Rename or "
             "drop the others."
         )
 
 
 def _rows(cells: list[tuple[str, dict[str, str]]]) -> list[Row]:
-    verdicts = _verdicts({place: row["verdict"] for place, row in cells})
+    verdicts = _verdicts({where: row["verdict"] for where, row in cells})
     seen: dict[str, int] = {}
     rows = []
-    for place, row in cells:
+    for where, row in cells:
         get = row.get
-        verdict, at, undoes = verdicts[place], _instant(get("at", ""), place), get("undoes", "")
+        verdict, at, undoes = verdicts[where], _instant(get("at", ""), where), get("undoes", "")
         key, reviewer = row["key"], get("reviewer", "")
         if (verdict is None) == (not undoes):
             raise LabelError(
-                f"{place} has the verdict {row['verdict']!r} and undoes {undoes!r}; give one of "
+                f"{where} has the verdict {row['verdict']!r} and undoes {undoes!r}; give one of "
                 "the two."
             )
         uid = get("uid", "")
@@ -143,18 +158,19 @@ def _rows(cells: list[tuple[str, dict[str, str]]]) -> list[Row]:
             uid = hashlib.sha256(told.encode()).hexdigest()[:32]
         rows.append(
             Row(
-                place, uid, key, verdict, reviewer, at,
-                get("note", ""), get("model", ""), get("why", ""), undoes,
+                where, uid, key, verdict, reviewer, at,
+                get("note", ""), get("model", ""), get("why", ""),
+                _count(row, "place", where), _count(row, "turn", where), undoes,
             )
         )  # fmt: skip
     return rows
 
 
 def _verdicts(words: dict[str, str]) -> dict[str, Verdict | None]:
-    """Read verdicts by place, with the reader that every surface of Askew shares."""
-    kinds = {word: place for place, word in words.items()}
+    """Read verdicts by where they stand, with the reader that every surface of Askew shares."""
+    kinds = {word: where for where, word in words.items()}
     try:
-        said = read_labels({place: word for word, place in kinds.items()}, n_rows=len(kinds),
+        said = read_labels({where: word for word, where in kinds.items()}, n_rows=len(kinds),
                            keys=list(kinds.values()), column="verdict").words()  # fmt: skip
     except LabelError:
         # Again with all of them, for a message that counts.
@@ -164,17 +180,30 @@ def _verdicts(words: dict[str, str]) -> dict[str, Verdict | None]:
         word: None if name is None else Verdict(name)
         for word, name in zip(kinds, said, strict=True)
     }
-    return {place: known[word] for place, word in words.items()}
+    return {where: known[word] for where, word in words.items()}
 
 
-def _instant(text: str, place: str) -> datetime | None:
+def _count(row: dict[str, str], name: str, where: str) -> int | None:
+    text = row.get(name, "")
+    if not text.strip():
+        return None
+    # 19 digits: whether these are too large is checked with all other lines.
+    if not re.fullmatch("[0-9]{1,19}", text.strip()):
+        raise LabelError(
+            f"{where} has the {name} {text!r}; write a whole number of 0 or more and below "
+            "2**62, or leave the cell blank."
+        )
+    return int(text)
+
+
+def _instant(text: str, where: str) -> datetime | None:
     if not text.strip():
         return None
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError:
         raise LabelError(
-            f"{place} has the time {text!r}; write it as 2026-05-31 or 2026-05-31T14:05:00+02:00 "
+            f"{where} has the time {text!r}; write it as 2026-05-31 or 2026-05-31T14:05:00+02:00 "
             "(without a zone it is UTC)."
         ) from None
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,9 +23,10 @@ from sqlalchemy import (
 from askew.errors import LabelError
 from askew.review.store.csv_file import Row as FileRow
 from askew.review.store.schema import lines
-from askew.review.verdicts import Judgment, Line, Verdict
+from askew.review.verdicts import Judgment, Line, Question, Verdict
 
 CHUNK = 400  # older builds of SQLite take 999 variables in a statement
+_TOO_LARGE = 2**62  # half of what a column holds: after any turn there is a next one
 
 _later = lines.alias()
 # Condition: a verdict that nobody has taken back.
@@ -80,19 +81,27 @@ def new_lines(connection: Connection, rows: Sequence[FileRow], now: datetime) ->
             undoes, key = known.get(row.undoes, (None, None))
             if undoes is None or key != row.key:
                 raise LabelError(
-                    f"{row.place} undoes {row.undoes!r}, which is the uid of no verdict on "
+                    f"{row.where} undoes {row.undoes!r}, which is the uid of no verdict on "
                     f"{row.key!r} above it or in the store; import that verdict first."
                 )
             if undoes in undone:
                 continue
             undone.add(undoes)
         judgment = Judgment(
-            row.key, row.verdict, row.reviewer, row.note, row.model, row.why, undoes
+            row.key,
+            row.verdict,
+            row.reviewer,
+            row.note,
+            row.model,
+            row.why,
+            row.place,
+            row.turn,
+            undoes,
         )
         try:
             check(judgment)
         except LabelError as error:
-            raise LabelError(f"{row.place}: {error}") from error
+            raise LabelError(f"{row.where}: {error}") from error
         line = Line(**vars(judgment), number=first + len(new), uid=row.uid, at=row.at or now)
         known[line.uid] = line.number, line.verdict and line.key
         new.append(line)
@@ -122,9 +131,9 @@ def _known(
 def line_of(row: Row[Any]) -> Line:
     """Turn a row of the table into a line."""
     cells: tuple[Any, ...] = tuple(row)
-    number, uid, key, verdict, reviewer, at, note, model, why, undoes = cells
+    number, uid, key, verdict, reviewer, at, note, model, why, place, turn, undoes = cells
     said = None if verdict is None else Verdict(verdict)
-    return Line(key, said, reviewer, note, model, why, undoes, number, uid, at)
+    return Line(key, said, reviewer, note, model, why, place, turn, undoes, number, uid, at)
 
 
 def check(judgment: Judgment) -> None:
@@ -135,12 +144,31 @@ def check(judgment: Judgment) -> None:
         raise LabelError(f"give a verdict, or the number of a line to undo: {judgment}.")
     if judgment.verdict is not None and judgment.verdict not in set(Verdict):
         raise LabelError(f"{judgment.verdict!r} is no verdict; give one of {', '.join(Verdict)}.")
-    for name in ("key", "reviewer", "note", "model", "why"):
-        text = getattr(judgment, name)
+    _check_cells(vars(judgment), texts=("key", "reviewer", "note", "model", "why"))
+
+
+def check_wish(wish: Question) -> None:
+    """Raise ``LabelError`` for what cannot be asked."""
+    if not wish.key:
+        raise LabelError(f"a question needs the key of a row; the key is empty in {wish}.")
+    _check_cells(vars(wish), texts=("key", "model", "why"))
+
+
+def _check_cells(cells: Mapping[str, Any], texts: Sequence[str]) -> None:
+    for name in texts:
+        text = cells[name]
         if not isinstance(text, str):
             raise LabelError(f"{name} is {text!r}; give it as text.")
         if "\0" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
             raise LabelError(f"{name} is {text!r}, with a character that no database keeps.")
+    for name in ("place", "turn"):
+        count = cells[name]
+        # No bool and no number of NumPy: databases refuse them, or keep them as something else.
+        if count is not None and (type(count) is not int or not 0 <= count < _TOO_LARGE):
+            raise LabelError(
+                f"{name} is {count!r}; give a whole number (int) of 0 or more and below 2**62, "
+                "or None where nobody asked."
+            )
 
 
 def check_undone(connection: Connection, undos: Sequence[Judgment]) -> None:

@@ -70,6 +70,8 @@ lines = Table(
     Column("note", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("why", Text, nullable=False),
+    Column("place", _Number),
+    Column("turn", _Number, index=True),
     Column("undoes", _Number, ForeignKey("lines.number"), unique=True),
     CheckConstraint("(verdict IS NULL) = (undoes IS NOT NULL)", name="verdict_or_undo"),
 )
@@ -79,5 +81,10 @@ leases = Table(
     metadata,
     Column("key", Text, primary_key=True),
     Column("reviewer", Text, nullable=False),
-    Column("until", Instant, nullable=False),
+    # NULL once answered or given back: the row stays, so that its turn is never given again.
+    Column("until", Instant, index=True),
+    Column("why", Text, nullable=False),
+    Column("place", _Number),
+    Column("model", Text, nullable=False),
+    Column("turn", _Number, nullable=False, unique=True),
 )

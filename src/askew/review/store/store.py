@@ -10,17 +10,17 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, select
 
 from askew.errors import StoreError
-from askew.review.store import csv_file
+from askew.review.store import csv_file, leasing
 from askew.review.store.database import Database
 from askew.review.store.entries import (
     CHUNK,
     STANDS,
-    among,
     check,
     check_undone,
+    check_wish,
     last_number,
     line_of,
     new_lines,
@@ -29,7 +29,7 @@ from askew.review.store.entries import (
 )
 from askew.review.store.migrating import prepare
 from askew.review.store.schema import leases, lines
-from askew.review.verdicts import Judgment, Line, Rule, Standing, Verdict, settle
+from askew.review.verdicts import Judgment, Line, Question, Rule, Standing, Verdict, settle
 
 
 def _utc_now() -> datetime:
@@ -95,7 +95,10 @@ class Store:
         self._open = True
 
     def add(self, judgments: Sequence[Judgment]) -> list[Line]:
-        """Write judgments, all or none, and release their reviewers' leases of those rows.
+        """Write judgments, all or none, and end their reviewers' leases of those rows.
+
+        A verdict that leaves ``why``, ``place``, ``model`` and ``turn`` all unset takes them from
+        such a lease, also from one that has run out, until the row is leased anew.
 
         Returns
         -------
@@ -104,7 +107,8 @@ class Store:
         Raises
         ------
         LabelError
-            An empty key, text that cannot be stored, or an undo of what does not stand.
+            An empty key, text or a number that cannot be stored, or an undo of what does not
+            stand.
         """
         for judgment in judgments:
             check(judgment)
@@ -156,14 +160,16 @@ class Store:
         return settle(((key, reviewer, verdict[word]) for key, reviewer, word in rows), rule)
 
     def lease(
-        self, wishes: Sequence[str], n: int, reviewer: str, seconds: float = 300
-    ) -> list[str]:
+        self, wishes: Sequence[Question], n: int, reviewer: str, seconds: float = 300
+    ) -> list[Question]:
         """Lease rows to a reviewer, so that nobody else is shown them.
+
+        The verdict that answers takes on why, when and by what model the row was asked: see `add`.
 
         Parameters
         ----------
         wishes
-            Keys, best first.
+            Best first, a row at its first place; their turns are not read.
         n
             Leases at most.
         reviewer
@@ -174,40 +180,49 @@ class Store:
 
         Returns
         -------
-        The first `n` wishes that nobody else holds and nobody's verdict stands on; those that the
-        reviewer holds already among them, renewed.
+        The first `n` wishes that nobody else holds and nobody's verdict stands on. New ones have
+        turns that no question of the store has had, rising in this order; those that the reviewer
+        holds already are renewed, and stay as they were first asked.
+
+        Raises
+        ------
+        LabelError
+            A wish with an empty key, or with text or a place that cannot be stored.
         """
         if n < 1:
             return []
-        wanted = list(dict.fromkeys(wishes))
-        chosen: list[str] = []
+        wanted: dict[str, Question] = {}
+        for wish in wishes:
+            wanted.setdefault(wish.key, wish)
+        queue = list(wanted.values())
+        chosen: list[Question] = []
         with self._writing() as connection:
             now = self._now()
-            connection.execute(delete(leases).where(leases.c.until <= now))
             start, size = 0, min(2 * n, CHUNK)  # most often the first few will do
-            while len(chosen) < n and start < len(wanted):
-                part = wanted[start : start + size]
-                taken = _taken(connection, part, reviewer)
-                chosen += [key for key in part if key not in taken]
+            while len(chosen) < n and start < len(queue):
+                part = queue[start : start + size]
+                for wish in part:
+                    check_wish(wish)
+                chosen += leasing.askable(connection, part, reviewer, now)
                 start, size = start + size, CHUNK
-            chosen = chosen[:n]
-            _drop(connection, chosen, reviewer)
             until = now + timedelta(seconds=seconds)
-            rows = [{"key": key, "reviewer": reviewer, "until": until} for key in chosen]
-            if rows:
-                connection.execute(insert(leases), rows)
-        return chosen
+            return leasing.ask(connection, chosen[:n], reviewer, until)
 
     def release(self, keys: Iterable[str], reviewer: str) -> None:
-        """End the leases that `reviewer` holds of these rows."""
+        """End the leases that `reviewer` holds of these rows; the questions are withdrawn."""
         with self._writing() as connection:
-            _drop(connection, keys, reviewer)
+            leasing.end(connection, keys, reviewer)
+
+    def questions(self, reviewer: str) -> list[Question]:
+        """Read what is before `reviewer` now, in the order of turns."""
+        with self._reading() as connection:
+            return leasing.of_reviewer(connection, reviewer, self._now())
 
     def leased(self) -> dict[str, str]:
         """Tell who holds which row now."""
-        running = select(leases.c.key, leases.c.reviewer).where(leases.c.until > self._now())
+        held = select(leases.c.key, leases.c.reviewer).where(leasing.running(self._now()))
         with self._reading() as connection:
-            return {key: reviewer for key, reviewer in connection.execute(running)}
+            return {key: reviewer for key, reviewer in connection.execute(held)}
 
     def export_csv(self, path: str | os.PathLike[str]) -> int:
         """Write all lines to a CSV file that `import_csv` reads; return how many.
@@ -231,9 +246,10 @@ class Store:
         source
             A file, or rows that map its columns to text: ``key`` and ``verdict`` (in any word or
             digit that `askew.labels.read_labels` takes), perhaps ``reviewer``, ``at`` (ISO 8601,
-            UTC where it names no zone), ``note``, ``model``, ``why``; besides, as `export_csv`
-            writes them, ``uid`` and ``undoes``. A row without uid is known by its key, verdict,
-            reviewer and time.
+            UTC where it names no zone), ``note``, ``model``, ``why``, ``place`` and
+            ``turn`` (whole numbers, blank where nobody asked); besides, as `export_csv` writes
+            them, ``uid`` and ``undoes``. A row without uid is known by its key, verdict, reviewer
+            and time.
 
         Returns
         -------
@@ -281,17 +297,16 @@ class Store:
                 judgment.note,
                 judgment.model,
                 judgment.why,
+                judgment.place,
+                judgment.turn,
                 judgment.undoes,
                 number,
                 secrets.token_hex(16),
                 at,
             )
-            for number, judgment in enumerate(judgments, first)
+            for number, judgment in enumerate(leasing.answer(connection, judgments), first)
         ]
         write_lines(connection, added)
-        held = [{"k": line.key, "r": line.reviewer} for line in added if line.verdict is not None]
-        if held:
-            connection.execute(_RELEASE, held)
         return added
 
     def _now(self) -> datetime:
@@ -312,28 +327,3 @@ class Store:
     def _check_open(self) -> None:
         if not self._open:
             raise StoreError(f"the store {self._database.name} is closed; open it again.")
-
-
-_RELEASE = delete(leases).where(leases.c.key == bindparam("k"), leases.c.reviewer == bindparam("r"))
-
-
-def _drop(connection: Connection, keys: Iterable[str], reviewer: str) -> None:
-    rows = [{"k": key, "r": reviewer} for key in keys]
-    if rows:
-        connection.execute(_RELEASE, rows)
-
-
-def _taken(connection: Connection, keys: Sequence[str], reviewer: str) -> set[str]:
-    """Find which rows are held by others, or judged."""
-    held = select(leases.c.key).where(
-        among(connection, leases.c.key, keys), leases.c.reviewer != reviewer
-    )
-    # An undo carries the key of what it takes back, so these lines are all there is to know.
-    said = connection.execute(
-        select(lines.c.key, lines.c.number, lines.c.verdict, lines.c.undoes).where(
-            among(connection, lines.c.key, keys)
-        )
-    ).all()
-    undone = {undoes for _, _, _, undoes in said}
-    judged = {key for key, number, verdict, _ in said if verdict and number not in undone}
-    return judged | set(connection.scalars(held))

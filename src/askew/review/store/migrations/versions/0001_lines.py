@@ -25,6 +25,8 @@ def upgrade() -> None:
         sa.Column("note", sa.Text, nullable=False),
         sa.Column("model", sa.Text, nullable=False),
         sa.Column("why", sa.Text, nullable=False),
+        sa.Column("place", number),
+        sa.Column("turn", number, index=True),
         sa.Column("undoes", number, sa.ForeignKey("lines.number"), unique=True),
         sa.CheckConstraint("(verdict IS NULL) = (undoes IS NOT NULL)", name="verdict_or_undo"),
     )

@@ -1,4 +1,4 @@
-"""Leases: which row is before whom, and until when."""
+"""Leases: which row is before whom, until when, and why."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ down_revision = "0001"
 
 def upgrade() -> None:
     """Make the table."""
+    number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
     op.create_table(
         "leases",
         sa.Column("key", sa.Text, primary_key=True),
         sa.Column("reviewer", sa.Text, nullable=False),
-        sa.Column("until", Instant, nullable=False),
+        sa.Column("until", Instant, index=True),
+        sa.Column("why", sa.Text, nullable=False),
+        sa.Column("place", number),
+        sa.Column("model", sa.Text, nullable=False),
+        sa.Column("turn", number, nullable=False, unique=True),
     )

@@ -1,0 +1,29 @@
+"""How verdicts find their rows, and the order in which rows are checked at random."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from askew.model import Opened
+from askew.table import content_keys
+
+
+def review_keys(table: Opened) -> list[str]:
+    """Name each row as text: by the user's id column or index, else by what it holds."""
+    if table.named and table.keys is not None:
+        return [str(key) for key in table.keys]
+    return content_keys(table.columns)
+
+
+def random_order(keys: Sequence[str], seed: int) -> NDArray[np.intp]:
+    """Shuffle rows by a hash of seed and key: (n,) row numbers, whatever the order of the file."""
+    salt = str(seed).encode()
+    hashes = b"".join(
+        hashlib.blake2b(key.encode(), digest_size=8, salt=salt[:16]).digest() for key in keys
+    )
+    order: NDArray[np.intp] = np.argsort(np.frombuffer(hashes, "<u8"), kind="stable")
+    return order
