@@ -155,7 +155,7 @@ class TestTraining:
             batch_size=100,
             random_state=0,
         ).fit(X)
-        s = detector.member_scores(X)[0]
+        s = detector._member_scores(X.astype(np.float32))[0]
         base = detector.method.base  # type: ignore[union-attr]
         evidence = score(base, detector.net_, detector._tensor(X.astype(np.float32)))[0].numpy()
         odd = evidence >= np.sort(evidence)[-30]

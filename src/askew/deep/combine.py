@@ -33,15 +33,21 @@ def yardstick(scores: Float[ndarray, "members n"], how: How) -> Float[ndarray, "
     return np.stack([scores.mean(1), np.where(spread > 0, spread, 1.0)], 1)
 
 
+def levelled(
+    scores: Float[ndarray, "members n"], measure: Float[ndarray, "members points"], how: How
+) -> Float[ndarray, "members n"]:
+    """Put every member on the yardstick."""
+    scores = scores.astype(np.float64)
+    if how == "rank":
+        ranks = [np.interp(s, q, GRID) for s, q in zip(scores, measure, strict=True)]
+        return np.stack(ranks)
+    z: np.ndarray = (scores - measure[:, :1]) / measure[:, 1:]
+    return z
+
+
 def combine(
     scores: Float[ndarray, "members n"], measure: Float[ndarray, "members points"], how: How
 ) -> Float[ndarray, " n"]:
     """Put every member on the yardstick and average; monotone in each member."""
-    scores = scores.astype(np.float64)
-    if how == "rank":
-        ranks = [np.interp(s, q, GRID) for s, q in zip(scores, measure, strict=True)]
-        levelled = np.stack(ranks)
-    else:
-        levelled = (scores - measure[:, :1]) / measure[:, 1:]
-    average: np.ndarray = levelled.mean(axis=0)
+    average: np.ndarray = levelled(scores, measure, how).mean(axis=0)
     return average

@@ -176,18 +176,25 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Score rows (n, d) -> (n,): higher is more anomalous, above 0 is called an anomaly."""
         check_is_fitted(self)
-        scores = combine.combine(self.member_scores(X), self.yardstick_, self.combine)
+        members = self._member_scores(self._checked(X))
+        scores = combine.combine(members, self.yardstick_, self.combine)
         centered: NDArray[np.float64] = scores - self.offset_
         return centered
 
-    def member_scores(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Score rows (n, d) -> (members, n), each member on its own scale."""
+    def member_scores(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Score rows (n, d) -> (n, members), all members on one scale (see ``combine``)."""
         check_is_fitted(self)
+        members = self._member_scores(self._checked(X))
+        return combine.levelled(members, self.yardstick_, self.combine).T
+
+    def _checked(self, X: ArrayLike) -> NDArray[np.float32]:
         images = len(self.shape_) > 1
-        x = validate_data(self, X, dtype=np.float32, reset=False, allow_nd=images)
+        x: NDArray[np.float32] = validate_data(
+            self, X, dtype=np.float32, reset=False, allow_nd=images
+        )
         if x.shape[1:] != self.shape_:
             raise ValueError(f"found rows of shape {x.shape[1:]}; the fit saw {self.shape_}")
-        return self._member_scores(x)
+        return x
 
     def _keys(self, X: ArrayLike) -> Any:
         return row_keys(X)

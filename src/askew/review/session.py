@@ -247,7 +247,9 @@ class Session:
             return waiting
 
     def _fit(self, labels: Labels, number: int, before: Ranking | None) -> Ranking:
-        model = self._plan.learn(self.prepared, labels, before=None if before is None else before.model)
+        model = self._plan.learn(
+            self.prepared, labels, before=None if before is None else before.model
+        )
         scores = model.score_prepared(self.prepared)
         members = getattr(model.ranker_, "member_scores", None)
         several = None if members is None else members(self.prepared.x)

@@ -1,0 +1,263 @@
+"""The loop over a real store: ask, tell, undo, refit, estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from askew.deep import UAI, Detector, Reconstruct
+from askew.errors import LabelError
+from askew.rankers import Blend
+from askew.review.session import Session
+from askew.review.store import Store, open_store
+from askew.review.strategies import CYCLE
+from askew.review.verdicts import Judgment, Verdict
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path / "verdicts.db") as opened:
+        yield opened
+
+
+def said(session: Session, key: str) -> str:
+    """Judge as the fixture was made: its first eight payments are odd."""
+    return "anomaly" if session.keys.index(key) < 8 else "normal"
+
+
+def answer(session: Session, n: int) -> list[str]:
+    keys = []
+    for _ in range(n):
+        (card,) = session.ask()
+        session.tell({card.key: said(session, card.key)})
+        session.refit()
+        keys.append(card.key)
+    return keys
+
+
+def test_the_loop_finds_the_odd_payments(payments: pd.DataFrame, store: Store) -> None:
+    with Session(payments, store, strategy="suspicious") as session:
+        keys = answer(session, 12)
+        assert len(set(keys)) == 12
+        assert {f"tx-{i:04d}" for i in range(8)} <= set(keys)
+        assert session.ranking.model.labels_.n_anomaly == 8
+        assert set(session.standing) == set(keys)
+
+
+def test_the_first_verdict_moves_its_twins(payments: pd.DataFrame, store: Store) -> None:
+    twins = pd.concat([payments, payments.iloc[[0] * 5].set_axis([f"twin-{i}" for i in range(5)])])
+    with Session(twins, store) as session:
+        before = session.ranking.scores
+        session.tell({"tx-0000": "normal"})
+        after = session.refit().scores
+        drop = np.argsort(np.argsort(after)) - np.argsort(np.argsort(before))
+        assert (drop[-5:] < 0).all()
+        session.undo()
+        np.testing.assert_array_equal(session.refit().scores, before)
+        session.tell({"tx-0100": "anomaly"})
+        rise = np.argsort(np.argsort(session.refit().scores)) - np.argsort(np.argsort(before))
+        assert rise[100] > 0
+
+
+def test_the_same_verdicts_in_any_order_give_the_same_model(
+    payments: pd.DataFrame, tmp_path: Path
+) -> None:
+    verdicts = {
+        "tx-0000": "anomaly",
+        "tx-0050": "normal",
+        "tx-0001": "anomaly",
+        "tx-0060": "unsure",
+    }
+    ids, scores = set(), []
+    for i, keys in enumerate([list(verdicts), list(verdicts)[::-1]]):
+        with open_store(tmp_path / f"{i}.db") as store, Session(payments, store) as session:
+            for key in keys:
+                session.tell({key: verdicts[key]})
+                if i:
+                    session.refit()
+            ranking = session.refit()
+            ids.add(ranking.model.id_)
+            scores.append(ranking.scores)
+    assert len(ids) == 1
+    np.testing.assert_array_equal(*scores)
+
+
+def test_random_checks_do_not_depend_on_the_order_of_the_file(
+    payments: pd.DataFrame, tmp_path: Path
+) -> None:
+    asked = []
+    for i, table in enumerate([payments, payments.iloc[::-1]]):
+        with (
+            open_store(tmp_path / f"{i}.db") as store,
+            Session(table, store, strategy="random") as session,
+        ):
+            asked.append([card.key for card in session.ask(10)])
+    assert asked[0] == asked[1]
+    assert asked[0] != sorted(asked[0])
+
+
+def test_asked_rows_come_again_until_they_are_judged(payments: pd.DataFrame, store: Store) -> None:
+    with Session(payments, store) as session:
+        first = session.ask(5)
+        assert [card.question for card in session.ask(5)] == [card.question for card in first]
+        assert [card.question.why for card in first] == list(CYCLE)
+        session.tell({first[0].key: "unsure"})
+        again = [card.key for card in session.ask(8)]
+        assert first[0].key not in again
+
+
+def test_two_reviewers_never_share_a_row(payments: pd.DataFrame, store: Store) -> None:
+    with (
+        Session(payments, store, reviewer="ada") as ada,
+        Session(payments, store, reviewer="bo") as bo,
+    ):
+        rows = [card.key for card in ada.ask(10)] + [card.key for card in bo.ask(10)]
+        assert len(set(rows)) == 20
+        bo.tell({rows[10]: "anomaly"})
+        assert ada.label[ada.keys.index(rows[10])] == 1
+        ada.tell({rows[10]: "normal"})
+        assert bo.standing[rows[10]].disputed
+        assert bo.standing[rows[10]].verdict is Verdict.NORMAL
+
+
+def test_a_verdict_keeps_why_and_by_which_model_it_was_asked(
+    payments: pd.DataFrame, store: Store
+) -> None:
+    with Session(payments, store) as session:
+        cards = session.ask(5)
+        (line,) = session.tell({cards[4].key: "normal"})
+        assert line.why == "random"
+        assert line.model == session.ranking.model.id_
+        scores = session.ranking.scores
+        assert line.place == (scores > scores[cards[4].row]).sum()
+
+
+def test_verdicts_of_the_table_hold_until_the_store_says_otherwise(
+    payments: pd.DataFrame, store: Store
+) -> None:
+    given = pd.Series({"tx-0000": "normal", "tx-0100": "normal"})
+    with Session(payments, store, verdicts=given) as session:
+        assert session.label[[0, 100]].tolist() == [0, 0]
+        session.tell({"tx-0000": "anomaly"})
+        assert session.label[[0, 100]].tolist() == [1, 0]
+        session.undo()
+        assert session.label[[0, 100]].tolist() == [0, 0]
+        session.tell({"tx-0100": "unsure"})
+        assert session.label[100] == -1
+
+
+def test_a_key_or_a_word_that_is_none_is_refused_and_nothing_is_written(
+    payments: pd.DataFrame, store: Store
+) -> None:
+    with Session(payments, store) as session:
+        with pytest.raises(LabelError, match="no row has the key 'tx-9999'"):
+            session.tell({"tx-0001": "normal", "tx-9999": "normal"})
+        with pytest.raises(LabelError, match="'maybe' is no verdict on row tx-0002"):
+            session.tell({"tx-0001": "normal", "tx-0002": "maybe"})
+    assert store.lines() == []
+
+
+def test_a_refit_runs_beside_the_asking_and_swaps_in_whole(
+    payments: pd.DataFrame, store: Store
+) -> None:
+    with Session(payments, store) as session:
+        old = session.ranking
+        session.tell({"tx-0000": "anomaly", "tx-0100": "normal"})
+        future = session.refit_soon()
+        assert session.ask(1)
+        new = future.result(timeout=60)
+        assert new is not old
+        assert session.ranking is new
+        assert new.number == 2
+        assert session.refit() is new  # nothing new was said
+
+
+def test_a_refit_that_fails_is_told_and_the_old_ranking_stays(
+    payments: pd.DataFrame, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Session(payments, store) as session:
+        old = session.ranking
+        session.tell({"tx-0000": "anomaly"})
+
+        def broken(*_: object, **__: object) -> None:
+            raise MemoryError("no room")
+
+        monkeypatch.setattr(session._plan, "learn", broken)
+        with pytest.raises(MemoryError, match="no room"):
+            session.refit_soon().result(timeout=60)
+        assert session.ranking is old
+        assert session.ask(1)
+
+
+@pytest.mark.parametrize(
+    "ranker",
+    [
+        Blend(random_state=0),
+        Detector(UAI(Reconstruct(hidden=(4,))), epochs=2, random_state=0),
+    ],
+    ids=["Blend", "UAI"],
+)
+def test_any_ranker_drives_the_loop(
+    payments: pd.DataFrame, store: Store, ranker: Blend | Detector
+) -> None:
+    with Session(payments, store, ranker=ranker) as session:
+        before = session.ranking.scores
+        session.tell({"tx-0000": "anomaly", "tx-0100": "normal"})
+        after = session.refit().scores
+        assert (before != after).any()
+        assert after[0] > after[100]
+        assert len(session.ask(3)) == 3
+
+
+def test_estimates_rest_on_the_random_checks(payments: pd.DataFrame, store: Store) -> None:
+    with Session(payments, store, strategy="random") as session:
+        assert session.estimate(8).remaining.withheld
+        for _ in range(8):
+            session.tell({c.key: said(session, c.key) for c in session.ask(5)})
+        told = session.estimate(8)
+        found = int((session.label == 1).sum())
+        assert told.n_found == found
+        assert told.remaining.n_checks == 40
+        assert told.remaining.low is not None
+        assert told.remaining.high is not None
+        assert told.remaining.low <= 8 - found <= told.remaining.high
+        assert "of the last" in session.hint().describe()
+
+
+def test_threads_may_share_a_session(payments: pd.DataFrame, store: Store) -> None:
+    with Session(payments, store) as session, ThreadPoolExecutor(4) as pool:
+        session.refit()
+        keys = session.keys[:40]
+
+        def judge(key: str) -> None:
+            session.tell({key: said(session, key)})
+            session.refit_soon()
+
+        list(pool.map(judge, keys))
+        assert len(store.lines()) == 40
+        assert session.refit().number == 40
+        assert (session.label[:40] == [1] * 8 + [0] * 32).all()
+
+
+def test_copies_of_a_row_are_judged_one_by_one(store: Store) -> None:
+    table = pd.DataFrame({"a": [1.0, 1.0, 1.0, 5.0, 2.0], "b": ["x", "x", "x", "y", None]})
+    with Session(table, store) as session:
+        first, second = session.keys[:2]
+        assert second == f"{first}#2"
+        session.tell({first: "normal"})
+        assert session.label.tolist() == [0, -1, -1, -1, -1]
+    with Session(table.iloc[::-1], store) as session:
+        assert session.label.sum() == -4
+        assert 0 in session.label[2:]
+
+
+def test_lines_of_other_rows_are_left_alone(payments: pd.DataFrame, store: Store) -> None:
+    store.add([Judgment("gone", Verdict.ANOMALY)])
+    with Session(payments, store) as session:
+        assert (session.label == -1).all()
+        assert session.standing == {}
