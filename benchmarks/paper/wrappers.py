@@ -365,6 +365,6 @@ UAI = Experiment(
             for name in POOLS
         ),
     ),
-    version=2,
+    version=3,
     quick=(("cardio", "thyroid"), (0,)),
 )
