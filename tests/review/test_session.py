@@ -84,7 +84,7 @@ def test_the_same_verdicts_in_any_order_give_the_same_model(
             ids.add(ranking.model.id_)
             scores.append(ranking.scores)
     assert len(ids) == 1
-    np.testing.assert_array_equal(*scores)
+    np.testing.assert_array_equal(scores[0], scores[1])
 
 
 def test_random_checks_do_not_depend_on_the_order_of_the_file(
@@ -227,6 +227,20 @@ def test_estimates_rest_on_the_random_checks(payments: pd.DataFrame, store: Stor
         assert told.remaining.high is not None
         assert told.remaining.low <= 8 - found <= told.remaining.high
         assert "of the last" in session.hint().describe()
+
+
+def test_a_check_stays_a_check_when_its_verdict_is_taken_back_and_given_again(
+    payments: pd.DataFrame, store: Store
+) -> None:
+    with Session(payments, store, strategy="random") as session:
+        for card in session.ask(20):
+            session.tell({card.key: said(session, card.key)})
+        before = session.estimate(8)
+        last = session.undo()
+        assert last is not None
+        assert session.estimate(8).remaining.n_checks == 19
+        session.tell({last.key: said(session, last.key)})
+        assert session.estimate(8) == before
 
 
 def test_threads_may_share_a_session(payments: pd.DataFrame, store: Store) -> None:

@@ -323,13 +323,9 @@ class Session:
             row = self._row.get(key)
             if row is None or self._given[row] != Label.UNLABELED:
                 continue
-            # The first line that stands: what came later changed a verdict, and asked nothing.
-            undone = {line.undoes for line in self._lines[key]}
-            line = next(
-                line
-                for line in self._lines[key]
-                if line.verdict is not None and line.number not in undone
-            )
+            # A later line changed the verdict, or gave it again after an undo, and asked nothing.
+            said = [line for line in self._lines[key] if line.verdict is not None]
+            line = next((line for line in said if line.turn is not None), said[0])
             turn = line.number if line.turn is None else line.turn
             first.append((turn, line.number, row, line.why == "random", line.place or 0))
         first.sort()
