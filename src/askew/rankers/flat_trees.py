@@ -56,6 +56,19 @@ class FlatTrees:
             value.astype(np.float64),
         )
 
+    @classmethod
+    def joined(cls, forests: Iterable[FlatTrees]) -> FlatTrees:
+        """Put forests side by side, in their order."""
+        parts = list(forests)
+        start = np.cumsum([0, *(len(part.value) for part in parts[:-1])]).astype(np.int32)
+        return cls(
+            np.concatenate([part.roots + at for part, at in zip(parts, start, strict=True)]),
+            np.concatenate([part.feature for part in parts]),
+            np.concatenate([part.child + at for part, at in zip(parts, start, strict=True)]),
+            np.concatenate([part.threshold for part in parts]),
+            np.concatenate([part.value for part in parts]),
+        )
+
     @cached_property
     def _depth(self) -> int:
         """Steps after which every walk stands on a leaf."""
@@ -73,14 +86,15 @@ class FlatTrees:
             out[part] = self._at(self._walk(X[part]))
         return out
 
-    def leaves(self, X: NDArray[np.float32]) -> NDArray[np.int32]:
+    def leaves(self, X: NDArray[np.float32]) -> NDArray[np.integer]:
         """Give the number of the leaf that each row (n, d) falls into, tree by tree: (n, trees)."""
-        out = np.empty((len(X), len(self.roots)), np.int32)
+        narrow = len(self.value) <= 1 << 16  # half the memory
+        out = np.empty((len(X), len(self.roots)), np.uint16 if narrow else np.int32)
         for part in self._parts(len(X)):
             out[part] = self._walk(X[part])
         return out
 
-    def mean_at(self, leaves: NDArray[np.int32]) -> NDArray[np.float64]:
+    def mean_at(self, leaves: NDArray[np.integer]) -> NDArray[np.float64]:
         """Give what ``mean`` gives for the rows of these leaves (n, trees), to the last bit."""
         out = np.empty(len(leaves))
         for part in self._parts(len(leaves)):

@@ -32,8 +32,10 @@ class IsolationKernel(Ranker):
     Parameters
     ----------
     n_trees : int
-    max_samples : int
-        Rows drawn for a tree.
+        Trees at each size.
+    sizes : tuple of int
+        Rows drawn for a tree: with few, leaves are wide and a verdict reaches far; with many it
+        speaks of its nearest rows alone.
     prior : float
         What a standard deviation of the forest's score counts, where 1 is the step from a known
         normal to a known anomaly; 0 or greater.
@@ -46,14 +48,14 @@ class IsolationKernel(Ranker):
 
     def __init__(
         self,
-        n_trees: int = 200,
-        max_samples: int = 128,
+        n_trees: int = 90,
+        sizes: tuple[int, ...] = (16, 64, 256),
         prior: float = 0.05,
         noise: float = 0.1,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_trees = n_trees
-        self.max_samples = max_samples
+        self.sizes = sizes
         self.prior = prior
         self.noise = noise
         self.random_state = random_state
@@ -68,16 +70,13 @@ class IsolationKernel(Ranker):
     def _fit(
         self, X: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
     ) -> None:
-        seed, draws = int(rng.integers(2**31)), np.random.default_rng(rng.integers(2**31))
+        seeds = rng.integers(2**31, size=len(self.sizes)).tolist()
+        draws = np.random.default_rng(rng.integers(2**31))
         if not self._knows(X):
-            self._forest = isolation_trees(X, self.n_trees, self.max_samples, seed)
-            self._rows, self._leaves = X, self._forest.leaves(X)
-        if self.max_samples < len(X):
-            self.subsampled_ = f"IsolationKernel: {self.max_samples:,} of {len(X):,} rows a tree"
-        paths = self._forest.value
-        shallow = -self._forest.mean_at(self._leaves)
-        mean, deviation = float(shallow.mean()), float(shallow.std()) or 1.0
-        value = self.prior * (-paths - mean) / deviation
+            self._grow(X, seeds)
+        if max(self.sizes) < len(X):
+            self.subsampled_ = f"IsolationKernel: {max(self.sizes):,} of {len(X):,} rows a tree"
+        value = self.prior * self._forest.value
         judged = _judged(label, draws)
         if len(judged):
             leaves = self._leaves[judged]
@@ -85,14 +84,28 @@ class IsolationKernel(Ranker):
             kernel = np.zeros((len(judged), len(judged)))
             for leaf in leaves.T:
                 kernel += leaf[:, np.newaxis] == leaf
-            kernel /= self.n_trees
+            kernel /= len(leaves.T)
             kernel[np.diag_indices_from(kernel)] += self.noise
             weight = cho_solve(cho_factor(kernel, overwrite_a=True), target)
             # The mean over trees of the judged rows' weights that lie in the same leaf.
-            value += np.bincount(leaves.T.ravel(), np.tile(weight, self.n_trees), len(value))
+            value += np.bincount(leaves.T.ravel(), np.tile(weight, len(leaves.T)), len(value))
         self.trees_ = self._forest.with_value(value)
         if not stays(X):
             del self._rows, self._leaves, self._forest
+
+    def _grow(self, X: NDArray[np.float32], seeds: list[int]) -> None:
+        """Grow the forests; a row's mean value, over all trees, has mean 0 and deviation 1."""
+        trees = FlatTrees.joined(
+            isolation_trees(X, self.n_trees, size, seed)
+            for size, seed in zip(self.sizes, seeds, strict=True)
+        )
+        self._rows, self._leaves = X, trees.leaves(X)
+        value = np.empty_like(trees.value)
+        for first in range(0, len(trees.roots), self.n_trees):
+            of_size = slice(first, first + self.n_trees)
+            nodes = slice(trees.roots[first], [*trees.roots, len(value)][first + self.n_trees])
+            value[nodes] = _standardized(-trees.value, self._leaves[:, of_size], trees)[nodes]
+        self._forest = trees.with_value(_standardized(value, self._leaves, trees))
 
     def _knows(self, X: NDArray[np.float32]) -> bool:
         return X is getattr(self, "_rows", None)
@@ -107,6 +120,15 @@ class IsolationKernel(Ranker):
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.trees_ = FlatTrees.from_state(state["trees"], self.n_features_in_)
+
+
+def _standardized(
+    value: NDArray[np.float64], leaves: NDArray[np.integer], trees: FlatTrees
+) -> NDArray[np.float64]:
+    """Shift and scale values so that the mean over these leaves (n, trees) is standardised."""
+    scores = trees.with_value(value).mean_at(leaves)
+    scaled: NDArray[np.float64] = (value - scores.mean()) / (float(scores.std()) or 1.0)
+    return scaled
 
 
 def _judged(label: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.intp]:

@@ -61,6 +61,9 @@ def _cells(column: pa.ChunkedArray) -> NDArray[np.uint64]:
         bits = np.where(np.isnan(values), np.nan, values).view(np.uint64)
         first = _mixed(bits[np.newaxis])
         return np.where(np.isnan(values), _hashes([MISSING]), np.vstack([first, _mixed(~first)]))
+    if pa.types.is_temporal(kind) and not pa.types.is_time(kind) and not pa.types.is_duration(kind):
+        instant = pa.timestamp("us", getattr(kind, "tz", None) and "UTC")  # whatever the unit
+        column, kind = column.cast(instant, safe=False), instant
     if not pa.types.is_string(kind):
         try:
             column = column.cast(pa.string())
