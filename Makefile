@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo fmt lint type test check docs bench bench-quality bench-methods soak paper paper-quick clean
+.PHONY: bench-loop help setup demo fmt lint type test check docs bench bench-quality bench-methods bench-active soak paper paper-quick clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -60,6 +60,14 @@ bench-market: $(READY)  ## 300 verdicts on 45,211 rows of text and numbers, file
 
 bench-methods: $(BENCH)/.ready  ## each method beside its namesakes in DeepOD and PyOD, one JSON line a run
 	$(BENCH)/bin/python benchmarks/methods.py
+
+bench-active: $(READY) $(BENCH)/.ready  ## asking beside what else asks, to docs/results/active.md
+	$(BIN)/python benchmarks/active.py
+	$(BENCH)/bin/python benchmarks/active.py --who coniferest
+	$(BIN)/python benchmarks/active.py --report
+
+bench-loop: $(READY)  ## a verdict, a refit and the next question on 10,000 to 1,000,000 rows
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/loop.py
 
 soak: $(READY)  ## kill and crowd the verdict store: 200 rounds, eight processes for 60 s
 	$(BIN)/python benchmarks/soak.py --rounds 200 --seconds 60

@@ -19,7 +19,8 @@ import json
 import platform
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 from quality import ROOT, panel
 
-VERSION = 1  # raise when a player changes, so that old lines are not taken for new ones
+# Raise one when its player changes, so that old lines are not taken for new ones.
+VERSIONS = {"askew": 1, "coniferest": 1, "rforest": 1, "aad": 2, "iforest": 1, "random": 1}
 MOST_ROWS, MOST_COLUMNS = 5_000, 600
 BUDGET = 100
 AFTER = (20, 60, 100)
+RESULTS = ROOT / "docs" / "results"
 BELOW = 0.05  # more than this below the isolation forest is told
 
 Scorer = Callable[[NDArray[np.int8]], NDArray[np.floating]]
@@ -40,7 +43,8 @@ Scorer = Callable[[NDArray[np.int8]], NDArray[np.floating]]
 def askew(x: NDArray[np.float32], y: NDArray[np.int8], budget: int, seed: int) -> NDArray[Any]:
     from askew.review import simulate
 
-    return simulate(x, y, budget=budget, random_state=seed).found
+    found: NDArray[Any] = simulate(x, y, budget=budget, random_state=seed).found
+    return found
 
 
 def iforest(x: NDArray[np.float32], y: NDArray[np.int8], budget: int, seed: int) -> NDArray[Any]:
@@ -49,7 +53,8 @@ def iforest(x: NDArray[np.float32], y: NDArray[np.int8], budget: int, seed: int)
 
 
 def random(x: NDArray[np.float32], y: NDArray[np.int8], budget: int, seed: int) -> NDArray[Any]:
-    return np.arange(1, budget + 1) * y.mean()  # what chance finds on average
+    share = np.count_nonzero(y) / len(y)
+    return np.arange(1, budget + 1) * share  # what chance finds on average
 
 
 def rforest(x: NDArray[np.float32], y: NDArray[np.int8], budget: int, seed: int) -> NDArray[Any]:
@@ -60,7 +65,7 @@ def rforest(x: NDArray[np.float32], y: NDArray[np.int8], budget: int, seed: int)
     from scipy.stats import rankdata
     from sklearn.ensemble import RandomForestClassifier
 
-    before = rankdata(_forest(x, seed)) / len(x)
+    before: NDArray[np.floating] = rankdata(_forest(x, seed)) / len(x)
 
     def scores(label: NDArray[np.int8]) -> NDArray[np.floating]:
         judged = label >= 0
@@ -68,7 +73,8 @@ def rforest(x: NDArray[np.float32], y: NDArray[np.int8], budget: int, seed: int)
             return before
         forest = RandomForestClassifier(random_state=seed).fit(x[judged], label[judged])
         votes: NDArray[np.floating] = forest.predict_proba(x)[:, 1]
-        return votes + 1e-6 * before
+        votes += 1e-6 * before
+        return votes
 
     return _ask(y, budget, seed, scores)
 
@@ -79,17 +85,18 @@ def aad(x: NDArray[np.float32], y: NDArray[np.int8], budget: int, seed: int) -> 
     Source: Das, Wong, Dietterich, Fern and Emmott, "Incorporating expert feedback into active
     anomaly discovery", ICDM 2016; the same authors in 2017 for leaves of an isolation forest.
     A row's score is ``w z``, with z one over the path length in the leaf it falls into, of unit
-    length. After each verdict ``w`` minimises ``|w - u|^2 / 2`` plus the mean hinge loss of the
-    anomalies below, and of the normals above, ``q``: the score that 3 % of the rows exceed under
-    the weights before. ``u`` weighs all leaves alike. Settings of ad_examples: 100 trees of 256
-    rows, 3 %, both kinds weighing the same, ``w`` brought to unit length.
+    length on average (each of unit length loses what the forest knows, and finds less). After
+    each verdict ``w`` minimises ``|w - u|^2 / 2`` plus the mean hinge loss of the anomalies below,
+    and of the normals above, ``q``: the score that 3 % of the rows exceed under the weights
+    before. ``u`` weighs all leaves alike. Settings of ad_examples: 100 trees of 256 rows, 3 %,
+    both kinds weighing the same, ``w`` brought to unit length.
     """
     from askew.rankers.isolation_trees import isolation_trees
 
     trees = isolation_trees(x, 100, 256, seed)
     leaves = trees.leaves(x)
     z = 1 / trees.value[leaves]
-    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    z /= np.linalg.norm(z, axis=1).mean()
     uniform = np.full(len(trees.value), 1 / np.sqrt(len(np.unique(leaves))))
     weight = uniform
 
@@ -107,7 +114,7 @@ def aad(x: NDArray[np.float32], y: NDArray[np.int8], budget: int, seed: int) -> 
 
 def _reweigh(
     prior: NDArray[np.float64],
-    leaves: NDArray[np.int32],
+    leaves: NDArray[np.integer],
     z: NDArray[np.float64],
     odd: NDArray[np.bool_],
     level: float,
@@ -134,9 +141,7 @@ def _reweigh(
 
 def coniferest(x: NDArray[np.float32], y: NDArray[np.int8], budget: int, seed: int) -> NDArray[Any]:
     """Let coniferest's AADForest ask, with its defaults."""
-    from coniferest.aadforest import AADForest
-
-    model = AADForest(random_seed=seed, n_jobs=1)
+    model = import_module("coniferest.aadforest").AADForest(random_seed=seed, n_jobs=1)
 
     def scores(label: NDArray[np.int8]) -> NDArray[np.floating]:
         judged = label >= 0
@@ -164,7 +169,8 @@ PACKAGES = {"askew": ("askew",), "coniferest": ("coniferest", "clarabel")}
 def _forest(x: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
     from askew.rankers import IsolationTrees
 
-    return IsolationTrees(random_state=seed).fit(x).decision_function(x)
+    scores: NDArray[np.float64] = IsolationTrees(random_state=seed).fit(x).decision_function(x)
+    return scores
 
 
 def _ask(y: NDArray[np.int8], budget: int, seed: int, scores: Scorer) -> NDArray[Any]:
@@ -189,7 +195,7 @@ def run(who: str, table: str, seed: int, tables: Any) -> dict[str, Any]:
     start = time.process_time()
     found = PLAYERS[who](x, y, budget, seed)
     seconds = time.process_time() - start
-    line = {"who": who, "table": table, "seed": seed, "version": VERSION}
+    line = {"who": who, "table": table, "seed": seed, "version": VERSIONS[who]}
     line |= {"rows": len(y), "columns": x.shape[1], "anomalies": int(y.sum()), "budget": budget}
     line |= {"area": round(area(found, int(y.sum())), 5), "query_cpu_s": round(seconds / budget, 4)}
     packages = ("numpy", "scikit-learn", *PACKAGES.get(who, ()))
@@ -203,6 +209,171 @@ def names(tables: Any) -> Iterator[str]:
         X, _ = tables.load(name)
         if X.shape[0] <= MOST_ROWS and X.shape[1] <= MOST_COLUMNS:
             yield name
+
+
+Runs = dict[tuple[str, str], list[dict[str, Any]]]  # by player and table, one a seed
+
+
+def report(lines: Iterable[dict[str, Any]]) -> None:
+    """Write docs/results/active.md and its picture; what is missing is told."""
+    runs: Runs = {}
+    for line in lines:
+        if line["version"] == VERSIONS[line["who"]]:
+            runs.setdefault((line["who"], line["table"]), []).append(line)
+    tables = list(dict.fromkeys(table for _, table in runs))
+    players = [who for who in PLAYERS if any((who, table) in runs for table in tables)]
+    (RESULTS / "active.svg").write_text(_picture(runs, tables, players), encoding="utf-8")
+    text = "\n".join(_page(runs, tables, players)) + "\n"
+    (RESULTS / "active.md").write_text(text, encoding="utf-8")
+    print(f"{RESULTS / 'active.md'}: {len(tables)} tables, {len(players)} players")
+
+
+def _page(runs: Runs, tables: list[str], players: list[str]) -> Iterator[str]:
+    yield "# Finding anomalies by asking\n"
+    yield (
+        "Written by `python benchmarks/active.py --report` from the runs' own lines; not by hand. "
+        f"The {len(tables)} tables of `../shared/panel` with up to {MOST_ROWS:,} rows and "
+        f"{MOST_COLUMNS} columns, each scaled to [0, 1]; the pool is the whole table. No label at "
+        f"the start, one query at a time, the truth answers; {BUDGET} verdicts, or half of the "
+        "rows where those are fewer. Every player has one setting for all tables: its default.\n"
+    )
+    yield (
+        "The area is that under the curve of anomalies found, divided by that of finding every "
+        "anomaly first. The columns after it say what was found after 20, 60 and 100 verdicts (or "
+        "the last, where there were fewer) as a share of what could have been. Means over tables "
+        "of means over seeds; the lowest and highest seed's mean in brackets.\n"
+    )
+    yield "| player | runs | area | area, seed 0 | @20 | @60 | @100 | CPU s a query |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    for who in players:
+        yield "| " + " | ".join(_overall(runs, tables, who)) + " |"
+    yield f"\nReleases: {_releases(runs)}.\n"
+    yield from _against(runs, tables, players)
+    yield "\n## Area by table\n"
+    yield "Mean over seeds; the best in bold.\n"
+    yield "| table | rows | anomalies | " + " | ".join(CALLED[who] for who in players) + " |"
+    yield "| --- " * (len(players) + 3) + "|"
+    for table in tables:
+        areas = [_mean(runs.get((who, table), []), "area") for who in players]
+        best = max(round(area, 3) for area in areas if area is not None)
+        cells = [_bold(area, best) for area in areas]
+        one = next(runs[who, table][0] for who in players if (who, table) in runs)
+        yield f"| {table} | {one['rows']:,} | {one['anomalies']:,} | {' | '.join(cells)} |"
+    yield "\n## Found by table, after 20 / 60 / 100 verdicts\n"
+    yield "Of what could have been found by then, mean over seeds.\n"
+    yield "| table | " + " | ".join(CALLED[who] for who in players) + " |"
+    yield "| --- " * (len(players) + 1) + "|"
+    for table in tables:
+        cells = [_shares(runs.get((who, table), [])) for who in players]
+        yield f"| {table} | {' | '.join(cells)} |"
+    yield "\n## The curves\n"
+    yield "Anomalies found against rows judged, mean over seeds.\n"
+    yield "![Anomalies found against rows judged, table by table](active.svg)\n"
+    yield "## Commands\n"
+    yield "    make bench-active"
+
+
+def _overall(runs: Runs, tables: list[str], who: str) -> Iterator[str]:
+    """Give a player's line in the table of means."""
+    mine = [line for table in tables for line in runs.get((who, table), [])]
+    there = [table for table in tables if (who, table) in runs]
+    seeds = sorted({line["seed"] for line in mine})
+    by_seed = {seed: [line["area"] for line in mine if line["seed"] == seed] for seed in seeds}
+    whole = [float(np.mean(areas)) for areas in by_seed.values() if len(areas) == len(tables)]
+    missing = "" if len(there) == len(tables) else f", {len(tables) - len(there)} tables missing"
+    yield CALLED[who]
+    yield f"{len(mine)} (seeds {', '.join(map(str, seeds))}{missing})"
+    area = np.mean([_mean(runs[who, table], "area") for table in there])
+    yield f"{area:.3f}" + (f" ({min(whole):.3f} to {max(whole):.3f})" if len(whole) > 1 else "")
+    yield f"{np.mean(by_seed[0]):.3f}" if len(by_seed.get(0, [])) == len(tables) else "–"
+    for after in AFTER:
+        shares = [np.mean([_share(line, after) for line in runs[who, t]]) for t in there]
+        yield f"{np.mean(shares):.3f}"
+    yield f"{np.mean([line['query_cpu_s'] for line in mine]):.3f}"
+
+
+def _against(runs: Runs, tables: list[str], players: list[str]) -> Iterator[str]:
+    """Say where Askew stands below the others, seed by seed the same."""
+    yield "## Where Askew is below\n"
+    for who in players:
+        gaps = {}
+        for table in tables:
+            ours, theirs = (
+                {line["seed"]: line["area"] for line in runs.get((name, table), [])}
+                for name in ("askew", who)
+            )
+            both = ours.keys() & theirs.keys()
+            if both and who != "askew":
+                gaps[table] = float(np.mean([ours[seed] - theirs[seed] for seed in both]))
+        if not gaps:
+            continue
+        far = {table: gap for table, gap in gaps.items() if gap < -BELOW}
+        named = ", ".join(
+            f"{table} ({gap:+.3f})" for table, gap in sorted(far.items(), key=_second)
+        )
+        lost = sum(gap < 0 for gap in gaps.values())
+        yield (
+            f"- {CALLED[who]}: below on {lost} of {len(gaps)} tables, by more than {BELOW} on "
+            f"{len(far)}{': ' if far else ''}{named}; mean difference "
+            f"{np.mean(list(gaps.values())):+.3f}."
+        )
+
+
+def _second(pair: tuple[str, float]) -> float:
+    return pair[1]
+
+
+def _mean(lines: list[dict[str, Any]], key: str) -> float | None:
+    return float(np.mean([line[key] for line in lines])) if lines else None
+
+
+def _bold(area: float | None, best: float) -> str:
+    if area is None:
+        return "–"
+    return f"**{area:.3f}**" if round(area, 3) == best else f"{area:.3f}"
+
+
+def _share(line: dict[str, Any], after: int) -> float:
+    after = min(after, line["budget"])
+    return float(line["found"][after - 1] / min(after, line["anomalies"]))
+
+
+def _shares(lines: list[dict[str, Any]]) -> str:
+    if not lines:
+        return "–"
+    return " / ".join(f"{np.mean([_share(line, n) for line in lines]):.2f}" for n in AFTER)
+
+
+def _releases(runs: Runs) -> str:
+    found = {
+        f"{name} {release}"
+        for lines in runs.values()
+        for line in lines
+        for name, release in (line["releases"] | {"Python": line["python"]}).items()
+    }
+    return ", ".join(sorted(found))
+
+
+def _picture(runs: Runs, tables: list[str], players: list[str]) -> str:
+    from askew.review.picture import Chart, Curve, draw
+
+    charts = []
+    for table in tables:
+        found = {
+            who: np.mean([line["found"] for line in runs[who, table]], axis=0).round(2).tolist()
+            for who in players
+            if (who, table) in runs
+        }
+        # A player that has not run yet keeps its place, so that colors mean the same.
+        charts.append(Chart(table, [Curve(CALLED[who], found.get(who, [])) for who in players]))
+    return draw(
+        charts,
+        title="Anomalies found against rows judged",
+        x_label="rows judged",
+        y_label="anomalies found",
+        columns=4,
+        size=(270, 200),
+    )
 
 
 def main() -> None:
@@ -219,6 +390,7 @@ def main() -> None:
     keys = ("who", "table", "seed", "version")
     done = {tuple(line[k] for k in keys): line for line in lines}
     if args.report:
+        report(lines)
         return
     tables = panel()
     chosen = args.tables or list(names(tables))
@@ -227,7 +399,7 @@ def main() -> None:
             for who in args.who.split(","):
                 mine = []
                 for name in chosen:
-                    key = (who, name, seed, VERSION)
+                    key = (who, name, seed, VERSIONS[who])
                     if key not in done:
                         done[key] = run(who, name, seed, tables)
                         print(json.dumps(done[key]), file=out, flush=True)

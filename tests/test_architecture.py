@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
         "threshold",
         "rankers",
         "ranking",
+        "reasons",
         "model",
     },
     "cli": {

@@ -24,7 +24,8 @@ from askew.cli.demo import count_found
 from askew.cli.main import main
 from askew.deep import METHODS, DeepSAD, DevNet, Method
 from askew.deep.method import Wrapper
-from askew.labels import Label
+from askew.labels import Label, read_labels
+from askew.rankers import IsolationKernel
 
 
 @dataclass
@@ -333,7 +334,7 @@ class TestBadInput:
 
 def test_help_names_every_command_and_the_exit_codes(cli: Any) -> None:
     told = cli("--help").out
-    commands = ("demo", "fit", "rank", "explain", "info", "methods", "cite")
+    commands = ("demo", "fit", "rank", "explain", "info", "threshold", "methods", "cite")
     for word in (*commands, "Exit codes: 0 done"):
         assert word in told
     for command in commands:
@@ -432,3 +433,100 @@ class TestMethods:
         assert ran.err.count("\n") == 1
         assert "there is no method 'deepsvd'; did you mean DeepSVDD" in ran.err
         assert "did you mean" not in cli("cite", "xyzzy", code=2).err
+
+
+class TestThreshold:
+    @pytest.fixture
+    def fitted(self, cli: Any, tmp_path: Path) -> Path:
+        """A model of 400 rows, 40 of them odd, with verdicts on 30 odd ones and 160 others."""
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(400, 4))
+        X[:40] += 3
+        table = pd.DataFrame(X, columns=list("abcd"))
+        table.insert(0, "id", [f"r{i}" for i in range(400)])
+        table.drop(index=range(20, 380)).to_csv(tmp_path / "new.csv", index=False)
+        table["verdict"] = ["anomaly"] * 30 + [""] * 70 + ["normal"] * 160 + [""] * 140
+        table.to_csv(tmp_path / "t.csv", index=False)
+        opened = pd.read_csv(tmp_path / "t.csv").set_index("id")
+        model = askew.Askew(
+            IsolationKernel(n_trees=50, random_state=0), id_column="id", random_state=0
+        ).fit(
+            opened.drop(columns="verdict").reset_index(),
+            read_labels(opened["verdict"].to_list(), n_rows=400, column="verdict"),
+        )
+        model.save(tmp_path / "m.askew")
+        return tmp_path / "m.askew"
+
+    def test_alerts_are_set_in_place_and_told_again(self, cli: Any, fitted: Path) -> None:
+        told = "Threshold (alerts 12): top 3 %, about 12 rows, precision not known"
+        ran = cli("threshold", fitted, "--alerts", "12")
+        model = askew.load(fitted)
+        assert ran.out == f"{told}\nWritten: {fitted} (model {model.id_})\n"
+        assert told in cli("info", fitted).out.splitlines()
+        new = model.decision_function(pd.read_csv(fitted.parent / "new.csv"))
+        n = int((new > 0).sum())
+        assert n > 0
+        told = f"Threshold (alerts 12): top {100 * n / 40:.0f} %, about {n} rows, precision"
+        assert told in cli("rank", "new.csv", "-m", fitted).out
+        ranked = json.loads(cli("rank", "new.csv", "-m", fitted, "--json").out)
+        assert (ranked["threshold"]["alerts"], ranked["threshold"]["rows"]) == (n, 40)
+        assert [row["askew_score"] > 0 for row in ranked["first"]] == [i < n for i in range(10)]
+
+    def test_precision_goes_to_another_file(self, cli: Any, fitted: Path) -> None:
+        before = fitted.read_bytes()
+        arguments = ("threshold", fitted, "--precision", "0.6", "--table", "t.csv", "-o", "p.askew")
+        given = json.loads(cli(*arguments, "--json").out)
+        assert fitted.read_bytes() == before
+        told = askew.load(fitted.parent / "p.askew").threshold_
+        assert given["written"] == "p.askew"
+        assert given["threshold"]["said"] == told.describe()
+        assert given["threshold"]["precision"]["low"] == told.precision.low >= 0.6
+        assert "anomaly" not in cli("info", fitted).out.split("Threshold")[1]
+
+    def test_a_false_discovery_rate_is_one_of_the_table_that_is_ranked(
+        self, cli: Any, fitted: Path
+    ) -> None:
+        cli("threshold", fitted, "--fdr", "0.3", "--table", "t.csv")
+        model = askew.load(fitted)
+        again = model.threshold_on(model.decision_function(pd.read_csv(fitted.parent / "new.csv")))
+        ran = cli("rank", "new.csv", "-m", fitted)
+        assert f"about {again.n_alerts} rows, false discovery rate at most 0.3" in ran.out
+        assert f"those with askew_score above {again.cut:.4g}" in ran.out
+        usual = pd.read_csv(fitted.parent / "new.csv").tail(20)
+        usual.to_csv(fitted.parent / "usual.csv", index=False)
+        refused = cli("rank", "usual.csv", "-m", fitted, "-o", "out.csv")
+        assert "Threshold (fdr 0.3): no row can be called at a false discovery rate" in refused.out
+        assert len(read(fitted.parent / "out.csv")) == 20
+
+    def test_what_is_not_carried_is_refused_and_nothing_written(
+        self, cli: Any, fitted: Path
+    ) -> None:
+        before = fitted.read_bytes()
+        for arguments, said in (
+            (("--precision", "0.99", "--table", "t.csv"), r"At least [\d,]+ more verdicts on the"),
+            (("--fdr", "0.001", "--table", "t.csv"), r"At least [\d,]+ more verdicts of normal"),
+            (("--fdr", "0.1"), "--table on the command line"),
+            (("--alerts", "0"), "expected a whole number, 1 or more"),
+            (("--alerts", "1", "--fdr", "0.1"), "give one of --alerts, --precision and --fdr"),
+            ((), "give one of --alerts, --precision and --fdr"),
+            (("--alerts", "1", "--label", "verdict"), "give it with --table"),
+        ):
+            ran = cli("threshold", fitted, *arguments, code=2)
+            assert re.search(said, re.sub(r"\s*│?\n│?\s*", " ", ran.err)), ran.err
+            assert ran.out == ""
+        assert fitted.read_bytes() == before
+
+    def test_verdicts_that_came_since_are_used(self, cli: Any, fitted: Path) -> None:
+        table = pd.read_csv(fitted.parent / "t.csv", keep_default_na=False)
+        table.loc[300:309, "verdict"] = "normal"
+        table.to_csv(fitted.parent / "t.csv", index=False)
+        cli("label", "t.csv", "r350", "normal", "--id", "id", "--label", "verdict")
+        for more, n in ((("--no-store",), 170), ((), 171)):
+            ran = cli("threshold", fitted, "--fdr", "0.3", "--table", "t.csv", "--json", *more)
+            assert json.loads(ran.out)["threshold"]["known_normals"] == n
+
+    def test_probabilities_are_told(self, cli: Any, fitted: Path) -> None:
+        table = pd.read_csv(fitted.parent / "t.csv").drop(columns="verdict")
+        askew.load(fitted).calibrate(table).save(fitted)
+        said = "Probabilities: from 30 anomalies and 160 normals, held out"
+        assert said in cli("info", fitted).out

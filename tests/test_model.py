@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,17 +14,26 @@ import pytest
 from sklearn.base import clone
 from sklearn.ensemble import IsolationForest
 
+import askew
 from askew import Askew
+from askew import model as module
 from askew.deep import Detector, DevNet
 from askew.errors import (
     AskewError,
     DataError,
+    FitError,
     LabelError,
     LabelWarning,
+    MethodError,
+    ModelFileError,
     SchemaError,
     TableWarning,
+    ThresholdError,
 )
+from askew.rankers import IsolationKernel, KernelLogistic
 from askew.ranking import COLUMNS, order_of, shared_ranks
+from askew.threshold import Threshold, by_alerts, by_precision, calibrate, held_out
+from tests.test_persist import rewritten
 
 
 @pytest.fixture
@@ -288,6 +299,338 @@ class TestRankers:
         np.testing.assert_array_equal(first, again)
 
 
+RANKER = IsolationKernel(n_trees=50, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def judged() -> tuple[pd.DataFrame, pd.Series]:
+    """400 rows, 40 of them odd, with verdicts on 30 odd ones and 160 others."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 4))
+    X[:40] += 3
+    table = pd.DataFrame(X, columns=list("abcd"), index=[f"r{i}" for i in range(400)])
+    rows = [*range(30), *range(100, 260)]
+    return table, pd.Series({f"r{i}": int(i < 40) for i in rows})
+
+
+@pytest.fixture
+def active(judged: tuple[pd.DataFrame, pd.Series]) -> Askew:
+    return Askew(RANKER).fit(*judged)
+
+
+def by_folds(raw: Any, table: pd.DataFrame, verdicts: pd.Series) -> Any:
+    """Hold the verdicts out by models of their own."""
+
+    def anew(left: Any) -> Any:
+        other = Askew(RANKER).fit(table, left)
+        return other.decision_function(table) + other.offset_
+
+    label = verdicts.reindex(table.index, fill_value=-1).to_numpy(np.int8)
+    return held_out(raw, label, verdicts.index.tolist(), anew)
+
+
+def state(model: Askew) -> tuple[Any, ...]:
+    return model.threshold_, model.offset_, model.calibration_
+
+
+class TestThreshold:
+    def test_a_fit_tells_its_default(self, active: Askew, judged: Any) -> None:
+        scores = active.decision_function(judged[0])
+        told = active.threshold_
+        assert (told.kind, told.cut, told.n_rows) == ("default", active.offset_, 400)
+        assert told.n_alerts == (scores > 0).sum() > 0
+
+    @pytest.mark.parametrize("n", [1, 12, 399])
+    def test_as_many_rows_as_asked_are_called(self, active: Askew, judged: Any, n: int) -> None:
+        table, _ = judged
+        assert active.set_threshold(alerts=n) is active
+        scores = active.decision_function(table)
+        assert (scores > 0).sum() == active.predict(table).sum() == n
+        assert active.threshold_.describe() == (
+            f"top {100 * n / 400:.{0 if n > 40 else 2}{'f' if n > 40 else 'g'}} %, "
+            f"about {n} row{'s' * (n > 1)}, precision not known"
+        )
+        assert set(np.flatnonzero(scores > 0)) == set(np.argsort(-scores)[:n])
+
+    def test_rows_that_tie_are_not_called_beyond_what_was_asked(self, judged: Any) -> None:
+        table, _ = judged
+        twice = pd.concat([table, table.set_axis([f"b{i}" for i in range(400)])])
+        model = Askew(RANKER).fit(twice).set_threshold(alerts=5)
+        assert model.predict(twice).sum() == model.threshold_.n_alerts == 4
+        assert "4 rows of 5 asked for (the next 2 score the same)" in model.threshold_.describe()
+
+    def test_a_long_table_keeps_its_highest_scores(
+        self, judged: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        table, verdicts = judged
+        monkeypatch.setattr(module, "KEPT", 50)
+        model = Askew(RANKER).fit(table, verdicts)
+        raw = np.sort(model.decision_function(table) + model.offset_)[::-1]
+        np.testing.assert_allclose(model.top_scores_, raw[:50])
+        assert model.set_threshold(alerts=49).predict(table).sum() == 49
+        with pytest.raises(MethodError, match="of 400 scores only the highest 50 are kept"):
+            model.set_threshold(alerts=50)
+        assert model.set_threshold(table, alerts=50).predict(table).sum() == 50
+
+    def test_alerts_of_a_given_table_are_counted_there(self, active: Askew, judged: Any) -> None:
+        table, _ = judged
+        half = table.iloc[::2]  # holds some of the judged rows: precision is not told
+        active.set_threshold(half, alerts=10)
+        assert active.predict(half).sum() == 10 == active.threshold_.n_alerts
+        assert (active.threshold_.n_rows, active.threshold_.precision) == (200, None)
+
+    def test_held_out_scores_are_those_of_fits_without_the_verdict(
+        self, active: Askew, judged: Any
+    ) -> None:
+        table, verdicts = judged
+        raw = active.decision_function(table) + active.offset_
+        label = verdicts.reindex(table.index, fill_value=-1).to_numpy(np.int8)
+
+        held = by_folds(raw, table, verdicts)
+        expected = by_precision(held, label, 0.6).on(raw)
+        told = active.set_threshold(table, precision=0.6).threshold_
+        assert told.precision == expected.precision
+        assert told.cut == pytest.approx(expected.cut)
+        assert told.n_alerts == expected.n_alerts
+        assert (active.decision_function(table) > 0).sum() == told.n_alerts
+        assert (held[label >= 0] != raw[label >= 0]).any()
+
+    def test_precision_is_told_and_holds(self, active: Askew, judged: Any) -> None:
+        table, _ = judged
+        told = active.set_threshold(table, precision=0.6).threshold_
+        assert (told.kind, told.asked) == ("precision", 0.6)
+        assert told.precision is not None
+        assert told.precision.low >= 0.6
+        assert "verdicts" in told.describe()
+        called = np.flatnonzero(active.predict(table))
+        assert (called < 40).mean() >= 0.6
+
+    def test_the_false_discovery_rate_is_one_of_the_rows_not_judged(
+        self, active: Askew, judged: Any
+    ) -> None:
+        table, verdicts = judged
+        told = active.set_threshold(table, fdr=0.3).threshold_
+        assert (told.kind, told.n_rows, len(told.calibration)) == ("fdr", 210, 160)
+        rest = table.drop(verdicts.index)
+        assert active.predict(rest).sum() == told.n_alerts
+        again = active.threshold_on(active.decision_function(rest))
+        assert (again.n_alerts, again.n_rows) == (told.n_alerts, 210)
+        assert again.cut == pytest.approx(0)
+        with pytest.raises(ThresholdError, match="0 of 5 rows score above all"):
+            active.threshold_on(np.full(5, -9.0))
+
+    def test_it_is_told_again_of_new_rows(self, active: Askew, judged: Any) -> None:
+        new = judged[0].iloc[20:60]
+        scores = active.set_threshold(judged[0], precision=0.6).decision_function(new)
+        again = active.threshold_on(scores)
+        assert (again.n_rows, again.n_alerts) == (40, (scores > 0).sum())
+        assert again.precision == active.threshold_.precision
+
+    def test_verdicts_that_the_model_has_not_seen_need_no_fit(self, judged: Any) -> None:
+        table, verdicts = judged
+        model = Askew(RANKER).fit(table)
+        model.ranker_.relearn = None  # would fail
+        raw = model.decision_function(table) + model.offset_
+        label = verdicts.reindex(table.index, fill_value=-1).to_numpy(np.int8)
+        told = model.set_threshold(table, verdicts, precision=0.3).threshold_
+        expected = by_precision(raw, label, 0.3)
+        assert told.cut == pytest.approx(expected.cut)
+        assert told == replace(expected, cut=told.cut)
+
+    def test_a_later_verdict_counts_and_an_unsure_one_does_not(
+        self, active: Askew, judged: Any
+    ) -> None:
+        table, _ = judged
+        active.set_threshold(table, {"r250": "unsure", "r251": 1, "r300": 0}, fdr=0.3)
+        assert len(active.threshold_.calibration) == 160 - 2 + 1
+
+    def test_what_the_verdicts_do_not_carry_is_refused_and_changes_nothing(
+        self, active: Askew, judged: Any
+    ) -> None:
+        table, _ = judged
+        before = state(active.set_threshold(alerts=7))
+        with pytest.raises(ThresholdError, match=r"precision of 0\.99 is not shown") as refused:
+            active.set_threshold(table, precision=0.99)
+        assert f"At least {refused.value.n_needed:,} more verdicts" in str(refused.value)
+        assert refused.value.n_needed > 100
+        with pytest.raises(ThresholdError, match="with 160 known normals") as refused:
+            active.set_threshold(table, fdr=0.001)
+        assert refused.value.n_needed > 1000
+        assert state(active) == before
+
+    def test_a_call_that_makes_no_sense_is_refused(self, active: Askew, judged: Any) -> None:
+        table, _ = judged
+        with pytest.raises(MethodError, match="found none; give one of alerts, precision and fdr"):
+            active.set_threshold(table)
+        with pytest.raises(MethodError, match="found alerts and precision"):
+            active.set_threshold(table, alerts=3, precision=0.5)
+        for unit in ("precision", "fdr"):
+            with pytest.raises(MethodError, match=f"{unit} rests on .*; give the table: set_thres"):
+                active.set_threshold(**{unit: 0.5})  # type: ignore[arg-type]
+        for asked in ({"alerts": 0}, {"precision": 1.0}, {"fdr": 0}):
+            with pytest.raises(MethodError, match="expected a"):
+                active.set_threshold(table, **asked)
+
+    def test_another_table_with_some_of_the_verdicts_is_refused(
+        self, active: Askew, judged: Any
+    ) -> None:
+        table, _ = judged
+        with pytest.raises(DataError, match=r"holds 95 of the 190 rows .* give the table of the f"):
+            active.set_threshold(table.iloc[::2], precision=0.5)
+        X = table.to_numpy()
+        numbered = Askew(RANKER).fit(X, np.r_[1, 0, [-1] * 398])
+        with pytest.raises(DataError, match="know their rows by number"):
+            numbered.set_threshold(X[::-1], np.r_[1, 0, [-1] * 398], precision=0.5)
+
+    def test_a_ranker_that_needs_anomalies_is_refused_where_all_are_hidden(
+        self, judged: Any
+    ) -> None:
+        table, verdicts = judged
+        one = verdicts[verdicts.index != "r0"].where(lambda v: v == 0).dropna()
+        one = pd.concat([one, pd.Series({"r0": 1})]).astype(int)
+        model = Askew(KernelLogistic(random_state=0)).fit(table, one)
+        with pytest.raises(FitError, match="KernelLogistic needs at least one known anomaly"):
+            model.set_threshold(table, fdr=0.3)
+        assert model.set_threshold(table, alerts=5).threshold_.precision is None
+
+    def test_any_estimator_can_be_fitted_anew(self, judged: Any) -> None:
+        table, verdicts = judged
+        model = Askew(_Forest(n_estimators=20, random_state=0)).fit(table, verdicts)
+        scores = model.decision_function(table) + model.offset_
+        told = model.set_threshold(table, alerts=40).threshold_
+        # It does not learn from verdicts, so held out it scores as it is.
+        label = verdicts.reindex(table.index, fill_value=-1).to_numpy(np.int8)
+        assert told == by_alerts(scores, 40).with_precision(scores, label)
+
+    def test_a_refit_cuts_by_default_again(self, active: Askew, judged: Any) -> None:
+        table, _ = judged
+        active.set_threshold(alerts=7).calibrate(table)
+        after = active.refit(table, {"r300": 0})
+        assert after.threshold_.kind == "default"
+        assert after.calibration_ is None
+        assert active.threshold_.kind == "alerts"
+        assert active.fit(*judged).threshold_.kind == "default"
+        assert not hasattr(active, "predict_proba")
+
+
+class TestProbabilities:
+    def test_there_are_none_before_they_are_calibrated(self, active: Askew, judged: Any) -> None:
+        assert not hasattr(active, "predict_proba")
+        with pytest.raises(AttributeError) as refused:
+            active.predict_proba(judged[0])
+        assert "call calibrate(X) with the table" in str(refused.value.__cause__)
+
+    def test_they_rise_with_the_score_and_rest_on_held_out_verdicts(
+        self, active: Askew, judged: Any
+    ) -> None:
+        table, verdicts = judged
+        assert active.calibrate(table) is active
+        assert active.calibration_ is not None
+        assert (active.calibration_.n_anomaly, active.calibration_.n_normal) == (30, 160)
+        p = active.predict_proba(table)
+        np.testing.assert_allclose(p.sum(axis=1), 1)
+        order = np.argsort(active.decision_function(table))
+        assert (np.diff(p[order, 1]) >= 0).all()
+        rest = ~table.index.isin(verdicts.index)
+        assert p[rest, 1].sum() == pytest.approx(10, abs=6)  # ten of these are odd
+        raw = active.decision_function(table) + active.offset_
+        label = verdicts.reindex(table.index, fill_value=-1).to_numpy(np.int8)
+        expected = calibrate(by_folds(raw, table, verdicts), label)
+        assert active.calibration_.slope == pytest.approx(expected.slope)
+        assert active.calibration_.slope != pytest.approx(calibrate(raw, label).slope)
+
+    def test_they_do_not_move_with_the_threshold(self, active: Askew, judged: Any) -> None:
+        table, _ = judged
+        before = active.calibrate(table).predict_proba(table)
+        after = active.set_threshold(alerts=3).predict_proba(table)
+        np.testing.assert_allclose(after, before)
+
+    def test_too_few_verdicts_are_refused_with_counts(
+        self, payments: pd.DataFrame, verdicts: pd.Series
+    ) -> None:
+        model = Askew(RANKER).fit(payments, verdicts)
+        with pytest.raises(ThresholdError, match="2 anomalies and 4 normals are judged") as refused:
+            model.calibrate(payments)
+        assert refused.value.n_needed == 14
+        assert not hasattr(model, "predict_proba")
+
+
+class TestKeptThreshold:
+    def saved(self, model: Askew, tmp_path: Path) -> Path:
+        model.save(tmp_path / "m.askew")
+        return tmp_path / "m.askew"
+
+    @pytest.mark.parametrize("unit", [{"alerts": 12}, {"precision": 0.6}, {"fdr": 0.3}])
+    def test_a_loaded_model_cuts_alike(
+        self, active: Askew, judged: Any, tmp_path: Path, unit: dict[str, Any]
+    ) -> None:
+        table, _ = judged
+        active.set_threshold(table, **unit).calibrate(table)
+        loaded = askew.load(self.saved(active, tmp_path))
+        assert state(loaded) == state(active)
+        np.testing.assert_array_equal(loaded.predict_proba(table), active.predict_proba(table))
+        np.testing.assert_array_equal(
+            loaded.decision_function(table), active.decision_function(table)
+        )
+        assert loaded.set_threshold(alerts=3).predict(table).sum() == 3
+        assert loaded.set_threshold(table, **unit).threshold_ == active.threshold_
+
+    def test_a_file_of_before_thresholds_were_kept_still_opens(
+        self, active: Askew, judged: Any, tmp_path: Path
+    ) -> None:
+        table, _ = judged
+        file = self.saved(active, tmp_path)
+
+        def as_it_was(manifest: Any) -> None:
+            for name in ("top_scores", "threshold", "calibration"):
+                del manifest["estimator"]["state"][name]
+
+        rewritten(file, as_it_was)
+        old = askew.load(file)
+        np.testing.assert_array_equal(old.decision_function(table), active.decision_function(table))
+        told = old.threshold_
+        assert (told.kind, told.cut, told.n_rows) == ("default", active.offset_, 400)
+        assert told.n_alerts == pytest.approx(active.threshold_.n_alerts, abs=1)
+        assert not hasattr(old, "predict_proba")
+        with pytest.raises(MethodError, match=r"did not keep its highest scores; give the table"):
+            old.set_threshold(alerts=12)
+        assert old.set_threshold(table, alerts=12).predict(table).sum() == 12
+        assert askew.load(self.saved(old, tmp_path)).threshold_ == old.threshold_
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"threshold": Threshold("alerts", 12.0, 0.5, 400, 12).to_json()},  # not the offset
+            {"threshold": None},
+            {"top_scores": [1.0, 2.0]},
+            {"top_scores": [3.0]},
+            {"top_scores": list(range(400))},  # they rise
+            {"top_scores": "high"},
+            {"calibration": {"slope": 0}},
+        ],
+    )
+    def test_a_damaged_one_is_refused(
+        self, active: Askew, tmp_path: Path, change: dict[str, Any]
+    ) -> None:
+        file = self.saved(active, tmp_path)
+        rewritten(file, lambda manifest: manifest["estimator"]["state"].update(change))
+        with pytest.raises(ModelFileError, match=r"m\.askew"):
+            askew.load(file)
+
+
 class _Forest(IsolationForest):  # type: ignore[misc]
     def fit(self, X: Any, y: Any = None) -> Any:
         return super().fit(X)
+
+
+@pytest.mark.parametrize(
+    "ranker", [None, Detector(DevNet(), epochs=2, random_state=0)], ids=["default", "DevNet"]
+)
+def test_mostly_normal_verdicts_are_not_taken_for_another_convention(ranker: Any) -> None:
+    """Inside, -1, 0 and 1 with a 0 on most rows is no riddle: the reader has read them already."""
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 3)), columns=list("abc"))
+    table.loc[:1] += 5
+    verdicts = ["anomaly"] * 2 + ["normal"] * 14 + [None] * 4
+    model = Askew(ranker, random_state=0).fit(table, verdicts)
+    assert model.labels_.n_normal == 14
+    assert set(model.rank(table)["askew_rank"].iloc[:2]) == {1, 2}

@@ -67,8 +67,8 @@ def test_a_table_that_may_change_is_never_taken_for_the_one_before(
 class TestIsolationKernel:
     def test_without_verdicts_it_is_the_mean_of_forests_of_every_size(self) -> None:
         X = rows()
-        scores = IsolationKernel(n_trees=40, sizes=(16, 200), random_state=0).fit(X)
-        scores = scores.decision_function(X)
+        model = IsolationKernel(n_trees=40, sizes=(16, 200), random_state=0).fit(X)
+        scores = model.decision_function(X)
         seeds = np.random.default_rng(0).integers(2**31, size=2).tolist()
         total = np.zeros(len(X))
         for size, seed in zip((16, 200), seeds, strict=True):

@@ -15,13 +15,16 @@ from askew.errors import AskewError, DataError, MethodError, ModelFileError, Thr
 from askew.threshold import (
     MIN_EACH,
     Calibration,
+    Evidence,
     Precision,
     Threshold,
+    asked_for,
     by_alerts,
     by_fdr,
     by_precision,
     calibrate,
     default_cut,
+    held_out,
     precision_above,
 )
 
@@ -96,6 +99,16 @@ def test_no_such_number_of_alerts(n: Any) -> None:
 def test_no_rows_no_cut() -> None:
     with pytest.raises(DataError, match="no scores"):
         by_alerts(np.empty(0), 3)
+
+
+def test_the_highest_scores_alone_do_where_they_reach() -> None:
+    scores = np.array([9.0, 8, 7, 6, 6, 5, 4, 3, 2, 1])
+    assert by_alerts(scores[:5], 3, n_rows=10) == by_alerts(scores, 3)
+    assert by_alerts(scores, 12, n_rows=10).n_alerts == 10
+    # From the fourth on they tie to the end of what is kept, and perhaps beyond.
+    for n in (4, 5, 20):
+        with pytest.raises(MethodError, match="of 10 scores only the highest 5 are kept; give the"):
+            by_alerts(scores[:5], n, n_rows=10)
 
 
 def test_a_cut_is_told_again_of_another_table() -> None:
@@ -321,6 +334,117 @@ def test_scores_that_fall_with_the_verdicts_tell_no_probability() -> None:
         calibrate(falling(20), labels("N" * 10 + "A" * 10))
     with pytest.raises(ThresholdError, match="do not score higher"):
         calibrate(np.ones(20), labels("N" * 10 + "A" * 10))
+
+
+# -- held out --------------------------------------------------------------------------------------
+
+
+def judged_rows() -> tuple[Floats, Labels, list[str]]:
+    """Give 40 rows, 7 of them judged anomalous and 12 normal, with the keys of the 19."""
+    scores = np.random.default_rng(0).normal(size=40)
+    label = np.full(40, -1, np.int8)
+    label[:7], label[20:32] = 1, 0
+    return scores, label, [f"r{i}" for i in np.flatnonzero(label >= 0)]
+
+
+def test_each_verdict_is_hidden_once_and_its_kind_evenly() -> None:
+    scores, label, keys = judged_rows()
+    hidden = []
+
+    def anew(left: Labels) -> Floats:
+        hidden.append(np.flatnonzero(left != label))
+        assert (left[hidden[-1]] == -1).all()
+        return scores
+
+    held_out(scores, label, keys, anew)
+    assert sorted(np.concatenate(hidden)) == np.flatnonzero(label >= 0).tolist()
+    for kind, sizes in ((1, {1, 2}), (0, {2, 3})):
+        assert {int((label[rows] == kind).sum()) for rows in hidden} == sizes
+
+
+def test_a_held_out_row_gets_the_score_of_its_rank() -> None:
+    scores, label, keys = judged_rows()
+    np.testing.assert_array_equal(
+        held_out(scores, label, keys, lambda left: 1000 * scores + 7), scores
+    )
+
+    def anew(left: Labels) -> Floats:
+        """Rank a row first where its verdict of anomaly is known, last where it is hidden."""
+        return np.where(left == 1, 100, np.where(label == 1, -100, scores))
+
+    held = held_out(scores, label, keys, anew)
+    rising = np.sort(scores)
+    # In a fold of one or two hidden anomalies they tie at the bottom: their middle is the lowest.
+    assert set(held[:7]) == {rising[0]}
+    np.testing.assert_array_equal(held[label == -1], scores[label == -1])
+
+
+def test_folds_follow_the_keys_and_not_the_places() -> None:
+    scores, label, keys = judged_rows()
+    at = dict(zip(np.flatnonzero(label >= 0).tolist(), keys, strict=True))
+
+    def anew(left: Labels) -> Floats:
+        return scores * np.where(left == -1, 1.0, 3.0)
+
+    held = held_out(scores, label, keys, anew)
+    order = np.random.default_rng(1).permutation(40)
+    turned = held_out(
+        scores[order],
+        label[order],
+        [at[row] for row in order.tolist() if row in at],
+        lambda left: scores[order] * np.where(left == -1, 1.0, 3.0),
+    )
+    np.testing.assert_array_equal(turned, held[order])
+    assert (held != scores).any()
+
+
+def test_a_few_verdicts_are_hidden_one_by_one() -> None:
+    label = labels("A.N.......")
+    seen: list[list[int]] = []
+
+    def anew(left: Labels) -> Floats:
+        seen.append(left[:3].tolist())
+        return falling(10)
+
+    held_out(falling(10), label, ["a", "b"], anew)
+    assert seen == [[-1, -1, 0], [1, -1, -1]]
+    np.testing.assert_array_equal(held_out(falling(10), labels("." * 10), [], anew), falling(10))
+    assert len(seen) == 2
+
+
+def test_evidence_is_cut_by_the_model_and_told_by_what_it_has_not_seen() -> None:
+    """As it is, the model has both anomalies on top; held out, one of them falls to the end."""
+    label = labels("AANN" + "." * 6)
+    held = falling(10)
+    held[1] = 0.5
+    evidence = Evidence(falling(10), held, label)
+    told = evidence.threshold("alerts", 4)
+    assert (told.cut, told.n_alerts) == (6.0, 4)
+    assert told.precision == precision_above(6.0, held, label)
+    assert told.precision is not None
+    assert told.precision.value == pytest.approx(1 / 3)
+    fdr = Evidence(held, np.where(label == 0, -held, held), label).threshold("fdr", 0.9)
+    assert (fdr.n_rows, fdr.calibration) == (6, (-8.0, -7.0))  # of the rows that nobody judged
+
+
+def test_precision_counts_the_rows_as_the_model_scores_them() -> None:
+    label = labels("A" * 20 + "N" * 20)
+    held = np.concatenate([falling(40)[:18], [0.5, 0.2], falling(40)[20:]])
+    told = Evidence(falling(40), held, label).threshold("precision", 0.7)
+    assert told.precision == by_precision(held, label, 0.7).precision
+    assert told.n_alerts == (falling(40) > told.cut).sum() > (held > told.cut).sum()
+
+
+def test_one_unit_is_asked_for() -> None:
+    assert asked_for(None, 0.5, None) == ("precision", 0.5)
+    assert asked_for(3, None, None) == ("alerts", 3)
+    for wrong in ((0, None, None), (None, 1.0, None), (None, None, 0.0)):
+        with pytest.raises(MethodError, match="expected a"):
+            asked_for(*wrong)
+    with pytest.raises(MethodError, match="found none; give one of alerts, precision and fdr"):
+        asked_for(None, None, None)
+    with pytest.raises(MethodError, match="found alerts and fdr"):
+        asked_for(3, None, 0.1)
 
 
 # -- kept with the model ---------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import narwhals.stable.v2 as nw
@@ -13,21 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Tags, check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from askew import persist, reasons
 from askew.classifier import RankingClassifier
-from askew.errors import DataError, LabelWarning, ModelFileError
+from askew.errors import DataError, FitError, LabelWarning, MethodError, ModelFileError
 from askew.labels import Label, Labels, Reading, read_labels
 from askew.rankers import Blend, Ranker
 from askew.ranking import COLUMNS, order_of, shared_ranks, with_columns
-from askew.table import array_frame, row_keys, to_frame
+from askew.table import array_frame, content_keys, row_keys, to_frame
 from askew.table.encode import encode
 from askew.table.schema import Schema, check_columns, infer_schema
-from askew.threshold import default_cut
+from askew.threshold import (
+    Calibration,
+    Evidence,
+    Threshold,
+    asked_for,
+    by_alerts,
+    default_cut,
+    held_out,
+)
 
 GRID = np.linspace(0, 1, 1001)
 EXPLAINED = 1000  # rows that rank() explains unless told otherwise
+KEPT = 10_000  # highest training scores that a model keeps: alerts are then set without the table
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,15 @@ class Prepared:
     fingerprint: str
 
 
+def _calibrated(model: Askew) -> bool:
+    if getattr(model, "calibration_", None) is None:
+        raise AttributeError(
+            "this model gives no probabilities yet; call calibrate(X) with the table that it was "
+            "fitted on, once ten rows of each kind are judged"
+        )
+    return True
+
+
 class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
     r"""Rank the rows of a table by how much they stand out, learning from verdicts on some.
 
@@ -96,6 +115,10 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         The fitted ranker.
     verdicts_
         {row key: 1 or 0} of the rows that were judged.
+    threshold_
+        Where ``predict`` cuts and what that rests on; ``print(model.threshold_.describe())``.
+    calibration_
+        From scores to probabilities, by ``calibrate``; None before it.
     id_, parent_
         Twelve letters that name this model, and the one it was refitted from, or None.
 
@@ -146,6 +169,9 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
 
     def refit(self, X: Any, verdicts: Mapping[Hashable, Any]) -> Askew:
         """Fit anew on a table, with the verdicts so far and some more.
+
+        The new model cuts by default and gives no probabilities, as its scores have another
+        scale: call ``set_threshold`` and ``calibrate`` on it.
 
         Parameters
         ----------
@@ -269,6 +295,126 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         table = self._open(X)
         return self._reasons(table.columns, encode(self.schema_, table.columns), top)
 
+    def set_threshold(
+        self,
+        X: Any = None,
+        verdicts: Any = None,
+        *,
+        alerts: int | None = None,
+        precision: float | None = None,
+        fdr: float | None = None,
+    ) -> Self:
+        """Cut in units of your own: ``decision_function`` and ``predict`` follow.
+
+        Precision and false discovery rate rest on verdicts held out: the ranker is fitted five
+        times more, each time with a fifth of the verdicts hidden, which then are what it has not
+        seen. Verdicts that this model was not fitted on are held out as they are.
+
+        Parameters
+        ----------
+        X
+            The table of the fit, or another one with new verdicts alone. ``alerts`` does without;
+            given one, its rows are counted, and the precision is told where verdicts allow.
+        verdicts
+            To be added to those of the fit, as ``fit`` takes them; a later one on a row counts.
+        alerts
+            Rows that can be looked at, 1 or more: no more of them than these are called
+            anomalies; fewer where scores tie.
+        precision
+            Least share of anomalies among the rows called so, in (0, 1): the lower end of its
+            interval, not only the estimate.
+        fdr
+            Highest share of normal rows among the rows called anomalies, in (0, 1), on average
+            over tables. It holds of the rows of X that nobody has judged; for later rows see
+            ``threshold_on``.
+
+        Returns
+        -------
+        Askew
+            This model; ``threshold_`` says what the cut rests on. A refused call changes nothing.
+
+        Raises
+        ------
+        ThresholdError
+            The verdicts don't carry it; ``n_needed`` says how many more at least.
+        MethodError
+            Not one of the three is given, it is out of its range, or the table is missing.
+        DataError
+            X is not the table that the verdicts of the fit are about.
+        """
+        check_is_fitted(self)
+        kind, asked = asked_for(alerts, precision, fdr)
+        if X is not None:
+            evidence = self._evidence(X, verdicts, must=kind != "alerts")
+            self.threshold_ = evidence.threshold(kind, asked)
+        elif kind == "alerts" and len(self.top_scores_):
+            self.threshold_ = by_alerts(self.top_scores_, asked, self.schema_.n_rows)
+        else:
+            why = (
+                "this model was saved by an Askew that did not keep its highest scores"
+                if kind == "alerts"
+                else f"{kind} rests on scores of judged rows by models that are fitted without them"
+            )
+            raise MethodError(
+                f"{why}; give the table: set_threshold(table, {kind}=...) in Python, --table on "
+                "the command line"
+            )
+        self.offset_ = self.threshold_.cut
+        return self
+
+    def threshold_on(self, scores: NDArray[np.floating]) -> Threshold:
+        """Tell the threshold again of another table's rows.
+
+        Parameters
+        ----------
+        scores
+            (n,) as ``decision_function`` or ``rank`` give them.
+
+        Returns
+        -------
+        Threshold
+            On the scale of those scores: its cut is 0, but for a false discovery rate, which
+            holds of the rows it is told of, so that its cut moves with them.
+
+        Raises
+        ------
+        ThresholdError
+            No row can be called at the false discovery rate asked for.
+        """
+        check_is_fitted(self)
+        normal = tuple(score - self.offset_ for score in self.threshold_.calibration)
+        return replace(self.threshold_, cut=0.0, calibration=normal).on(scores)
+
+    def calibrate(self, X: Any, verdicts: Any = None) -> Self:
+        """Fit probabilities to verdicts held out; then there is ``predict_proba``.
+
+        Parameters
+        ----------
+        X, verdicts
+            As ``set_threshold`` takes them.
+
+        Raises
+        ------
+        ThresholdError
+            Fewer than ten verdicts of a kind, or held-out scores that don't rise with them.
+        DataError
+            X is not the table that the verdicts of the fit are about.
+        """
+        check_is_fitted(self)
+        evidence = self._evidence(X, verdicts, must=True)
+        self.calibration_: Calibration | None = evidence.calibrate()
+        return self
+
+    @available_if(_calibrated)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Give (n, 2): the probabilities of normal and of anomaly; only once calibrated.
+
+        Of a row that was judged before the fit it says too much, as the model knows its verdict.
+        """
+        assert self.calibration_ is not None
+        p = self.calibration_(self.decision_function(X) + self.offset_)
+        return np.stack([1 - p, p], axis=1)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file; ``askew.load`` reads it. No row of the table is in it."""
         check_is_fitted(self)
@@ -292,6 +438,9 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
             "ranker": self.ranker_,
             "quantiles": self.quantiles_,
             "offset": self.offset_,
+            "top_scores": self.top_scores_,
+            "threshold": self.threshold_.to_json(),
+            "calibration": self.calibration_ and self.calibration_.to_json(),
             "labels": self.labels_.to_json(),
             "verdicts": [list(self.verdicts_), list(self.verdicts_.values())],
             "keys_named": self.keys_named_,
@@ -316,6 +465,7 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         if self.quantiles_.shape != GRID.shape:
             raise ModelFileError("the score quantiles of the model have another length")
         self.offset_ = float(state["offset"])
+        self._set_cut(state)
         self.labels_ = Reading.from_json(state["labels"])
         self.verdicts_ = dict(zip(*state["verdicts"], strict=True))
         self.keys_named_ = bool(state["keys_named"])
@@ -323,6 +473,25 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
             state[name] for name in ("fingerprint", "id", "parent")
         )
         self._set_columns()
+
+    def _set_cut(self, state: dict[str, Any]) -> None:
+        """Take up threshold and probabilities; a file of before they were kept has none of them."""
+        n_rows = self.schema_.n_rows
+        self.top_scores_ = np.asarray(state.get("top_scores", ()), np.float64)
+        if "threshold" in state:
+            self.threshold_ = Threshold.from_json(state["threshold"])
+        else:
+            above = 1 - float(np.interp(self.offset_, self.quantiles_, GRID))
+            self.threshold_ = Threshold(
+                "default", None, self.offset_, n_rows, round(above * n_rows)
+            )
+        kept = state.get("calibration")
+        self.calibration_ = None if kept is None else Calibration.from_json(kept)
+        falling = self.top_scores_.ndim == 1 and (np.diff(self.top_scores_) <= 0).all()
+        if not falling or len(self.top_scores_) not in (0, min(n_rows, KEPT)):
+            raise ModelFileError("the highest scores of the model are not as they were written")
+        if self.threshold_.cut != self.offset_:
+            raise ModelFileError("the model's threshold is damaged at cut; set it again")
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -380,10 +549,14 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
             if isinstance(before, Ranker):
                 self.ranker_ = before.relearn(x, labels.values)
             else:
-                self.ranker_ = self._new_ranker().fit(x, labels.values)
+                self.ranker_ = self._new_ranker().fit(x, _unmistakable(labels.values))
         scores = self.ranker_.decision_function(x)
         self.quantiles_ = np.quantile(scores, GRID)
         self.offset_ = default_cut(scores, labels.values, self.contamination)
+        told = Threshold("default", None, self.offset_, len(scores), 0)
+        self.threshold_, self.calibration_ = told.on(scores), None
+        n_kept = min(len(scores), KEPT)
+        self.top_scores_ = np.sort(np.partition(scores, -n_kept)[-n_kept:])[::-1]
         self.labels_ = labels.reading
         self.keys_named_ = table.named
         self.fingerprint_ = prepared.fingerprint
@@ -407,6 +580,61 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
 
     def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         scores: NDArray[np.float64] = self.ranker_.decision_function(x) - self.offset_
+        return scores
+
+    def _evidence(self, X: Any, verdicts: Any, *, must: bool) -> Evidence:
+        """Score a table's rows, the judged ones by models that have not seen their verdicts.
+
+        Where that is not possible there is no verdict to be told of, unless there ``must`` be.
+        """
+        table = self._open(X)
+        x = encode(self.schema_, table.columns)
+        x.flags.writeable = False
+        scores = np.asarray(self.ranker_.decision_function(x), np.float64)
+        given = read_labels(verdicts, n_rows=len(x), keys=table.keys)
+        try:
+            learned = self._learned_on(table, x)
+            judged = np.flatnonzero(learned != Label.UNLABELED).tolist()
+            rows = table.columns[judged]
+            keys = (
+                [str(table.keys[row]) for row in judged]
+                if table.named and table.keys is not None
+                else content_keys(rows)
+            )
+            held = held_out(scores, learned, keys, lambda label: self._scored_anew(x, label))
+        except (DataError, FitError):
+            if must:
+                raise
+            return Evidence(scores, scores, np.full(len(x), Label.UNLABELED, np.int8))
+        label = np.where(given.values == Label.UNLABELED, learned, given.values)
+        return Evidence(scores, held, np.where(given.unsure, Label.UNLABELED, label))
+
+    def _learned_on(self, table: Opened, x: NDArray[np.float32]) -> NDArray[np.int8]:
+        """Give the labels (n,) that this model learned, all of them on rows of this table or none.
+
+        Raises
+        ------
+        DataError
+            Some of them are on other rows, or nobody can tell.
+        """
+        known = self._verdicts_on(table, x, must=True)
+        if known and len(known) < len(self.verdicts_):
+            raise DataError(
+                f"the table holds {len(known):,} of the {len(self.verdicts_):,} rows whose "
+                "verdicts this model was fitted on; give the table of the fit, or one that holds "
+                "none of them"
+            )
+        return read_labels(dict(known), n_rows=len(x), keys=table.keys).values
+
+    def _scored_anew(self, x: NDArray[np.float32], label: NDArray[np.int8]) -> NDArray[np.float64]:
+        """Score the rows (n, d) by another fit of the ranker, on other labels."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LabelWarning)
+            if isinstance(self.ranker_, Ranker) and not self.ranker_.needs_anomalies:
+                ranker = self.ranker_.relearn(x, label)
+            else:
+                ranker = clone(self.ranker_).fit(x, _unmistakable(label))
+        scores: NDArray[np.float64] = ranker.decision_function(x)
         return scores
 
     def _percentile(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -460,3 +688,8 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
 
 def _fingerprint(x: NDArray[np.float32]) -> str:
     return persist.fingerprint({"x": x})
+
+
+def _unmistakable(label: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Say "not looked at" as NaN: whole numbers with many a 0 could be another convention's."""
+    return np.where(label == Label.UNLABELED, np.nan, label.astype(np.float64))

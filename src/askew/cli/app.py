@@ -48,6 +48,22 @@ Kinds = Annotated[
         "May be given several times.",
     ),
 ]
+StorePlace = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="PATH_OR_URL",
+        help="Where the verdicts are kept: a file, or postgresql://USER@HOST/DATABASE for a team; "
+        "FILE.verdicts.db beside the table unless given.",
+    ),
+]
+NoStore = Annotated[
+    bool, typer.Option("--no-store", help="Leave the verdicts of FILE.verdicts.db out.")
+]
+Reviewer = Annotated[
+    str | None,
+    typer.Option("--reviewer", metavar="NAME", help="Who judges; your login name unless given."),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Decides every random draw.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

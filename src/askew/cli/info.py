@@ -29,6 +29,10 @@ def info(
     say(f"Model {model.id_}{parent}: Askew {manifest['askew']}, {manifest['created']}")
     for line in tables.told(model):
         say(line)
+    say(tables.told_threshold(model.threshold_))
+    if model.calibration_ is not None:
+        c = model.calibration_
+        say(f"Probabilities: from {c.n_anomaly:,} anomalies and {c.n_normal:,} normals, held out")
     say(f"Ranker: {model.ranker_}")
     for column in model.schema_.columns:
         out = "" if column.used else ", left out"

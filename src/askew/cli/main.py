@@ -10,7 +10,19 @@ import warnings
 from typing import Any
 
 # Each command registers itself with the application.
-from askew.cli import demo, explain, fit, info, methods, rank  # noqa: F401
+from askew.cli import (  # noqa: F401
+    demo,
+    explain,
+    fit,
+    info,
+    label,
+    labels,
+    methods,
+    next,
+    rank,
+    simulate,
+    threshold,
+)
 from askew.cli.app import app
 from askew.errors import AskewError
 

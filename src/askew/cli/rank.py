@@ -12,7 +12,9 @@ from askew.cli.app import (
     Json,
     Kinds,
     LabelColumn,
+    NoStore,
     Seed,
+    StorePlace,
     ZeroUnlabeled,
     app,
     busy,
@@ -37,6 +39,8 @@ def rank(
     id_column: IdColumn = None,
     zero_unlabeled: ZeroUnlabeled = False,
     kind: Kinds = None,
+    store: StorePlace = None,
+    no_store: NoStore = False,
     sort: Annotated[
         bool, typer.Option("--sort", help="Write the most anomalous row first.")
     ] = False,
@@ -58,9 +62,10 @@ def rank(
 
     The rows stay in the file's order unless --sort is given. The file's columns come first,
     untouched, then askew_score (above 0: called an anomaly), askew_percentile, askew_rank,
-    askew_reason_1 to 3 and askew_verdict.
+    askew_reason_1 to 3 and askew_verdict. Verdicts that `askew label` wrote down for this file
+    are picked up; they count before those of the verdict column.
     """
-    from askew.cli import tables, views
+    from askew.cli import loop, tables, views
 
     explained = _explained(reasons, top)
     views.check_targets(out, report)
@@ -72,17 +77,27 @@ def rank(
         opened = tables.open_file(
             file, label=label, id_column=id_column, zero_unlabeled=zero_unlabeled, model=model
         )
+        opened, known = loop.with_verdicts(opened, store, without=no_store)
     if model is None:
         with busy("Fitting"):
             model = tables.fit_model(opened, kinds=kinds, seed=seed)
     with busy("Ranking"):
         ranked = views.rank_file(model, opened, explained=explained)
         views.write(ranked, out, report, model, opened, sort=sort, top=top)
+    again = None
+    if model_file is not None:
+        again = tables.told_again(model, ranked.column("askew_score").to_numpy())
     if as_json:
-        give({"written": out, **tables.summary(model), "first": views.first_rows(ranked, 10)})
+        summary = tables.summary(model) | ({} if again is None else {"threshold": again[1]})
+        first = views.first_rows(ranked, 10)
+        give({"written": out, **summary, **loop.kept(known), "first": first})
         return
     for line in tables.told(model):
         say(line)
+    if known is not None:
+        say(str(known))
+    if again is not None:
+        say(again[0])
     views.show(ranked, opened.id_column, n=min(top or 10, 20))
     n = opened.whole.num_rows
     if explained is not None and explained < n and out is not None:

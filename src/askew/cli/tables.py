@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from askew.errors import DataError
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from askew.labels import Labels
     from askew.model import Askew
+    from askew.threshold import Threshold
 
 
 LONG = 5000  # rows beyond which a ranker's samples are told; below, its bags are just its method
@@ -124,8 +125,45 @@ def summary(model: Askew) -> dict[str, Any]:
         "parent": model.parent_,
         "rows": model.schema_.n_rows,
         "labels": model.labels_.to_json(),
+        "threshold": threshold_values(model.threshold_),
         "columns": [
             {"name": c.name, "kind": str(c.kind), "used": c.used, "why": c.why}
             for c in model.schema_.columns
         ],
     }
+
+
+def told_threshold(threshold: Threshold) -> str:
+    """Say where a model cuts and what that rests on."""
+    asked = "" if threshold.asked is None else f" {threshold.asked:g}"
+    return f"Threshold ({threshold.kind}{asked}): {threshold.describe()}"
+
+
+def threshold_values(threshold: Threshold) -> dict[str, Any]:
+    """Give the same for a program."""
+    return {
+        "kind": threshold.kind,
+        "asked": threshold.asked,
+        "rows": threshold.n_rows,
+        "alerts": threshold.n_alerts,
+        "tied": threshold.n_tied,
+        "precision": threshold.precision and asdict(threshold.precision),
+        "known_normals": len(threshold.calibration),
+        "said": threshold.describe(),
+    }
+
+
+def told_again(model: Askew, scores: Any) -> tuple[str, dict[str, Any]]:
+    """Say of another table's rows, by their scores (n,), where the model cuts: in words, as values.
+
+    A false discovery rate holds of the table's own rows, above a cut of its own.
+    """
+    from askew.errors import ThresholdError
+
+    try:
+        told = model.threshold_on(scores)
+    except ThresholdError as error:
+        kept = model.threshold_
+        return f"Threshold ({kept.kind} {kept.asked:g}): {error}", {"refused": str(error)}
+    moved = f", those with askew_score above {told.cut:.4g}" if told.cut else ""
+    return told_threshold(told) + moved, threshold_values(told) | {"above": told.cut}

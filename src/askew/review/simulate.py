@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from askew.review.strategies import Pool
 
+BY_SCORE = ("suspicious", "random")  # strategies that never look at members, which cost time
+
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
@@ -156,7 +158,7 @@ def simulate(
     stream = generator.permutation(len(x))
     unknown = np.full(len(x), Label.UNLABELED, np.int8)
     forest = IsolationTrees(random_state=random_state).learn(x, unknown).decision_function(x)
-    player = _Player(ranker, x, forest)
+    player = _Player(ranker, x, forest, members=strategy not in BY_SCORE)
     asked = _play(player, odd, stream, min(int(budget), len(x)), strategy, generator)
     listed = np.lexsort((np.argsort(stream), -forest))[: len(asked)]
     return Simulation(
@@ -231,8 +233,11 @@ def _matrix(X: Any) -> NDArray[np.float32]:
 class _Player:
     """What ranks the rows (n, d) anew after each verdict; ``forest`` (n,) stands in for it."""
 
-    def __init__(self, ranker: Any, x: NDArray[np.float32], forest: NDArray[np.float64]) -> None:
+    def __init__(
+        self, ranker: Any, x: NDArray[np.float32], forest: NDArray[np.float64], *, members: bool
+    ) -> None:
         self.x = x
+        self._members = members
         self._forest = forest
         self._start = ranker
         self._learned: Any = None
@@ -266,7 +271,7 @@ class _Player:
         scores, members = self._forest, None
         if self._learned is not None:
             scores = np.ravel(self._learned.decision_function(self.x))
-            if hasattr(self._learned, "member_scores"):
+            if self._members and hasattr(self._learned, "member_scores"):
                 members = self._learned.member_scores(self.x)
         judged = label != Label.UNLABELED
         return Pool(

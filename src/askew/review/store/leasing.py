@@ -51,8 +51,12 @@ def askable(
     )
     held = {facts[0]: Question(*facts) if holder == reviewer else None for holder, *facts in rows}
     judged = _judged(connection, keys)
-    found = [held.get(wish.key, replace(wish, turn=None)) for wish in wishes]
-    return [one for one in found if one is not None and one.key not in judged]
+    found = [
+        held[wish.key] if wish.key in held else replace(wish, turn=None)
+        for wish in wishes
+        if wish.key not in judged
+    ]
+    return [question for question in found if question is not None]
 
 
 def ask(

@@ -1,54 +1,41 @@
-"""Where to cut the scores: by default, or in the units that a user thinks in.
-
-Scores are higher for what is more anomalous; a row above the cut is an alert. What a cut is worth
-is told from *held-out* scores only: those of judged rows by a model that has not seen their
-verdicts, as from folds. On the rows it learned from, a model looks right.
-"""
+"""Cuts: by default, by a number of alerts, by precision, by false discovery rate."""
 
 from __future__ import annotations
 
 import math
-import sys
 from bisect import bisect_left
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special, stats
+from scipy import stats
 
-from askew.errors import DataError, MethodError, ModelFileError, ThresholdError
+from askew.errors import DataError, MethodError, ThresholdError
 from askew.labels import Label
+from askew.threshold.checks import (
+    check_alerts,
+    check_share,
+    is_count,
+    is_number,
+    is_share,
+    members,
+    require,
+)
+from askew.threshold.precision import (
+    LEVEL,
+    Precision,
+    Verdicts,
+    jeffreys,
+    n_above,
+    n_looks,
+    precision_above,
+)
 
 Kind = Literal["default", "alerts", "precision", "fdr"]
 KINDS: tuple[Kind, ...] = ("default", "alerts", "precision", "fdr")
 
 SHARE = 0.05  # of the rows are called anomalous while nothing else is known
-LEVEL = 0.9  # of intervals
-# The queue judges the top of the alerts first; each fourth of them must speak for itself.
-STRATA = 4
-MIN_EACH = 10  # verdicts of each kind, below which two coefficients say little
-
-
-@dataclass(frozen=True)
-class Precision:
-    """The share of anomalies among the alerts, from verdicts.
-
-    Parameters
-    ----------
-    value, low, high : float
-        Estimate and the ends of its interval, in [0, 1].
-    level : float
-        Probability that the interval covers.
-    n_verdicts : int
-        Judged rows above the cut that it rests on.
-    """
-
-    value: float
-    low: float
-    high: float
-    level: float
-    n_verdicts: int
 
 
 @dataclass(frozen=True)
@@ -99,7 +86,7 @@ class Threshold:
         """
         if self.kind == "fdr" and self.asked is not None:
             return by_fdr(scores, np.array(self.calibration), self.asked)
-        return replace(self, n_rows=len(scores), n_alerts=_n_above(scores, self.cut), n_tied=0)
+        return replace(self, n_rows=len(scores), n_alerts=n_above(scores, self.cut), n_tied=0)
 
     def with_precision(
         self, scores: NDArray[np.floating], label: NDArray[np.int8], level: float = LEVEL
@@ -142,69 +129,25 @@ class Threshold:
         ModelFileError
             It is something else.
         """
-        values = _members(data, cls)
+        values = members(data, cls)
         if values["precision"] is not None:
-            p = _members(values["precision"], Precision)
+            p = members(values["precision"], Precision)
             ends = [p["low"], p["value"], p["high"]]
-            _require(all(_is_share(end) for end in [*ends, p["level"]]), "precision")
-            _require(ends == sorted(ends), "precision")
-            _require(_is_count(p["n_verdicts"]), "n_verdicts")
+            require(all(is_share(end) for end in [*ends, p["level"]]), "precision")
+            require(ends == sorted(ends), "precision")
+            require(is_count(p["n_verdicts"]), "n_verdicts")
             values["precision"] = Precision(**p)
-        _require(values["kind"] in KINDS, "kind")
-        _require(_is_number(values["cut"]), "cut")
-        _require(_is_asked(values["kind"], values["asked"]), "asked")
-        _require(_is_count(values["n_rows"]) and _is_count(values["n_alerts"]), "n_rows")
-        _require(values["n_alerts"] <= values["n_rows"], "n_alerts")
-        _require(_is_count(values["n_tied"]), "n_tied")
+        require(values["kind"] in KINDS, "kind")
+        require(is_number(values["cut"]), "cut")
+        require(_is_asked(values["kind"], values["asked"]), "asked")
+        require(is_count(values["n_rows"]) and is_count(values["n_alerts"]), "n_rows")
+        require(values["n_alerts"] <= values["n_rows"], "n_alerts")
+        require(is_count(values["n_tied"]), "n_tied")
         calibration = values["calibration"]
-        _require(isinstance(calibration, list) and all(map(_is_number, calibration)), "calibration")
-        _require(bool(calibration) == (values["kind"] == "fdr"), "calibration")
-        _require(calibration == sorted(calibration), "calibration")
+        require(isinstance(calibration, list) and all(map(is_number, calibration)), "calibration")
+        require(bool(calibration) == (values["kind"] == "fdr"), "calibration")
+        require(calibration == sorted(calibration), "calibration")
         return cls(**values | {"calibration": tuple(calibration)})
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """A rising map from scores to probabilities: 1 / (1 + exp(-(slope * score + intercept))).
-
-    Parameters
-    ----------
-    slope, intercept : float
-        The slope is above 0.
-    n_anomaly, n_normal : int
-        Verdicts that it was fitted on.
-    """
-
-    slope: float
-    intercept: float
-    n_anomaly: int
-    n_normal: int
-
-    def __call__(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Give the probability of being an anomaly for scores of any shape."""
-        p: NDArray[np.float64] = special.expit(
-            self.slope * np.asarray(scores, np.float64) + self.intercept
-        )
-        return p
-
-    def to_json(self) -> dict[str, Any]:
-        """Give it as plain JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: object) -> Calibration:
-        """Read what ``to_json`` wrote.
-
-        Raises
-        ------
-        ModelFileError
-            It is something else.
-        """
-        values = _members(data, cls)
-        _require(_is_number(values["slope"]) and values["slope"] > 0, "slope")
-        _require(_is_number(values["intercept"]), "intercept")
-        _require(_is_count(values["n_anomaly"]) and _is_count(values["n_normal"]), "n_anomaly")
-        return cls(**values)
 
 
 def default_cut(
@@ -241,7 +184,7 @@ def default_cut(
     return float(np.quantile(scores, 1 - min(share, 1.0)))
 
 
-def by_alerts(scores: NDArray[np.floating], n: int) -> Threshold:
+def by_alerts(scores: NDArray[np.floating], n: float, n_rows: int | None = None) -> Threshold:
     """Cut so that as many rows are alerts as can be looked at.
 
     Never more: rows that share the score at which the cut would fall all stay below it. For a
@@ -250,56 +193,31 @@ def by_alerts(scores: NDArray[np.floating], n: int) -> Threshold:
     Parameters
     ----------
     scores
-        (n_rows,) of the training rows.
+        (n_rows,) of the training rows, or the highest of them alone.
     n
-        Rows that can be looked at, 1 or more.
+        Rows that can be looked at, a whole number, 1 or more.
+    n_rows
+        How many rows there are, where not all of their scores are given.
 
     Raises
     ------
     MethodError
-        ``n`` is out of its range.
+        ``n`` is out of its range, or the scores given don't reach down to it.
     """
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise MethodError(f"alerts is {n!r}; expected a whole number, 1 or more")
+    n = check_alerts(n)
     falling = _falling(scores)
+    n_rows = len(falling) if n_rows is None else n_rows
+    # Rows that tie with the last one kept may go on below it, and then nobody knows how many.
+    if len(falling) < n_rows and (n >= len(falling) or falling[n - 1] == falling[-1]):
+        raise MethodError(
+            f"alerts is {n:,}, and of {n_rows:,} scores only the highest {len(falling):,} are "
+            "kept; give the table: set_threshold(table, alerts=...) in Python, --table on the "
+            "command line"
+        )
     cut = falling[n] if n < len(falling) else np.nextafter(falling[-1], -np.inf)
-    n_alerts = _n_above(falling, cut)
+    n_alerts = n_above(falling, cut)
     n_tied = int((falling == cut).sum()) if n_alerts < min(n, len(falling)) else 0
-    return Threshold("alerts", float(n), float(cut), len(falling), n_alerts, n_tied)
-
-
-def precision_above(
-    cut: float,
-    scores: NDArray[np.floating],
-    label: NDArray[np.int8],
-    level: float = LEVEL,
-) -> Precision | None:
-    """Estimate the share of anomalies among the rows above a cut.
-
-    Verdicts are no random sample of the alerts, as the queue asks the most suspicious first. So
-    the alerts are split by score into ``STRATA`` equal parts, the precision of each is taken from
-    its own verdicts, and their mean is the estimate. The interval is Jeffreys', with as many
-    verdicts as a random sample of equal variance would have (Kish's effective number).
-
-    Parameters
-    ----------
-    cut
-        Rows that score higher are alerts.
-    scores
-        (n,): of judged rows held out, of the others by the model as it is.
-    label
-        (n,) in {1, 0, -1}.
-    level
-        Probability that the interval should cover, in (0, 1).
-
-    Returns
-    -------
-    Precision or None
-        None where a part of the alerts holds no verdict, or nothing is above the cut.
-    """
-    _check_share("level", level)
-    falling = label[np.argsort(-scores, kind="stable")]
-    return _Verdicts.of(falling).precision(_n_above(scores, cut), level)
+    return Threshold("alerts", float(n), float(cut), n_rows, n_alerts, n_tied)
 
 
 def by_precision(
@@ -333,14 +251,14 @@ def by_precision(
     MethodError
         ``p`` or ``level`` out of its range.
     """
-    _check_share("precision", p)
-    _check_share("level", level)
+    check_share("precision", p)
+    check_share("level", level)
     order = np.argsort(-scores, kind="stable")
     s, falling = np.asarray(scores, np.float64)[order], label[order]
-    verdicts = _Verdicts.of(falling)
+    verdicts = Verdicts.of(falling)
     # Cuts at each judged row that the next one does not tie with, the strictest first.
     ends = np.flatnonzero((falling != Label.UNLABELED) & (np.diff(s, append=-np.inf) < 0)) + 1
-    strict = 1 - (1 - level) / _n_looks(len(ends))
+    strict = 1 - (1 - level) / n_looks(len(ends))
     told = [(n, verdicts.precision(n, strict)) for n in ends.tolist()]
     known = [(n, found) for n, found in told if found is not None]
     enough = [(n, found) for n, found in known if found.low >= p]
@@ -378,7 +296,7 @@ def by_fdr(
     MethodError
         ``q`` is out of its range.
     """
-    _check_share("fdr", q)
+    check_share("fdr", q)
     falling, normal = _falling(scores), np.sort(np.asarray(normal_scores, np.float64))
     m = len(normal)
     n_higher = m - np.searchsorted(normal, falling, side="left")
@@ -405,105 +323,6 @@ def by_fdr(
     )
 
 
-def calibrate(scores: NDArray[np.floating], label: NDArray[np.int8]) -> Calibration:
-    """Fit a map from scores to probabilities.
-
-    A logistic curve, for verdicts come by the dozen and an isotonic one would follow each of them.
-    The targets are smoothed, so that verdicts which a score tells apart do not give certainty.
-    That the queue chose by score does no harm, as the curve is conditional on the score.
-
-    Parameters
-    ----------
-    scores
-        (n,) held out; only those of judged rows are read.
-    label
-        (n,) in {1, 0, -1}.
-
-    Raises
-    ------
-    ThresholdError
-        Fewer than ``MIN_EACH`` verdicts of a kind, or scores that do not rise with the verdicts.
-
-    Notes
-    -----
-    **Source**: Platt, Probabilistic outputs for support vector machines (1999), section 2.2.
-    """
-    n_anomaly = int((label == Label.ANOMALY).sum())
-    n_normal = int((label == Label.NORMAL).sum())
-    n_needed = max(MIN_EACH - n_anomaly, 0) + max(MIN_EACH - n_normal, 0)
-    if n_needed:
-        raise ThresholdError(
-            f"{n_anomaly:,} anomalies and {n_normal:,} normals are judged; probabilities need "
-            f"{MIN_EACH} of each: {n_needed} more verdicts of the rarer kind",
-            n_needed,
-        )
-    s = np.asarray(scores, np.float64)[label != Label.UNLABELED]
-    anomaly = label[label != Label.UNLABELED] == Label.ANOMALY
-    center, scale = float(s.mean()), float(s.std())
-    if not s[anomaly].mean() > s[~anomaly].mean():
-        raise ThresholdError(
-            "held out, anomalies do not score higher than normals, so a score tells no "
-            "probability; more verdicts may make a ranking that does",
-            1,
-        )
-    target = np.where(anomaly, (n_anomaly + 1) / (n_anomaly + 2), 1 / (n_normal + 2))
-    z = (s - center) / scale
-
-    def loss(w: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        logit = w[0] * z + w[1]
-        excess = special.expit(logit) - target
-        value = np.logaddexp(0, logit) - target * logit
-        return float(value.sum()), np.array([(excess * z).sum(), excess.sum()])
-
-    slope, intercept = optimize.minimize(loss, np.array([1.0, 0.0]), jac=True, method="BFGS").x
-    return Calibration(
-        float(slope / scale), float(intercept - slope * center / scale), n_anomaly, n_normal
-    )
-
-
-@dataclass(frozen=True)
-class _Verdicts:
-    """Verdicts along falling scores, summed up: of the first 0, 1, ... n rows."""
-
-    judged: NDArray[np.int64]  # (n + 1,)
-    anomalies: NDArray[np.int64]  # (n + 1,)
-
-    @classmethod
-    def of(cls, falling: NDArray[np.int8]) -> _Verdicts:
-        kinds = (falling != Label.UNLABELED, falling == Label.ANOMALY)
-        return cls(*(np.concatenate([[0], np.cumsum(kind)]) for kind in kinds))
-
-    def precision(self, n: int, level: float) -> Precision | None:
-        """Estimate the share of anomalies among the first n rows."""
-        if n == 0:
-            return None
-        bounds = np.rint(np.linspace(0, n, min(STRATA, n) + 1)).astype(np.int64)
-        weight = np.diff(bounds) / n
-        judged, anomalies = np.diff(self.judged[bounds]), np.diff(self.anomalies[bounds])
-        if not judged.all():
-            return None
-        value = float((weight * anomalies / judged).sum())
-        effective = float(1 / (weight**2 / judged).sum())
-        low, high = _jeffreys(value, effective, level)
-        return Precision(value, low, high, level, int(judged.sum()))
-
-
-def _jeffreys(value: float, n: float, level: float) -> tuple[float, float]:
-    tail = (1 - level) / 2
-    a, b = value * n + 0.5, (1 - value) * n + 0.5
-    low, high = float(special.betaincinv(a, b, tail)), float(special.betaincinv(a, b, 1 - tail))
-    return min(low, value), max(high, value)  # of 0 and 1 the middle part would leave them out
-
-
-def _n_looks(n: int) -> int:
-    """Count looks for which an interval is widened when n nested cuts are tried.
-
-    Precisions above neighboring cuts rest on nearly the same verdicts: about each doubling of
-    their number is a new look.
-    """
-    return max(n, 1).bit_length()
-
-
 def _imprecise(
     known: list[tuple[int, Precision]], n_anomaly: int, p: float, level: float
 ) -> ThresholdError:
@@ -512,7 +331,7 @@ def _imprecise(
     n, right = (0, 0.0) if best is None else (best.n_verdicts, best.value * best.n_verdicts)
 
     def shown(more: int) -> bool:
-        return _jeffreys((right + more) / (n + more), n + more, level)[0] >= p
+        return jeffreys((right + more) / (n + more), n + more, level)[0] >= p
 
     above = 1
     while not shown(above):
@@ -542,52 +361,12 @@ def _falling(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.sort(np.asarray(scores, np.float64))[::-1]
 
 
-def _n_above(scores: NDArray[np.floating], cut: float) -> int:
-    return int((np.asarray(scores, np.float64) > cut).sum())
-
-
-def _check_share(name: str, value: float) -> None:
-    if not _is_number(value) or not 0 < value < 1:
-        raise MethodError(f"{name} is {value!r}; expected a number between 0 and 1")
-
-
-def _members(data: object, cls: type[Any]) -> dict[str, Any]:
-    names = [field.name for field in fields(cls)]
-    if not isinstance(data, dict) or set(data) != set(names):
-        raise ModelFileError(
-            f"the {cls.__name__.lower()} of the model is damaged: expected {', '.join(names)}; "
-            "set the threshold again"
-        )
-    return dict(data)
-
-
-def _require(right: bool, name: str) -> None:
-    if not right:
-        raise ModelFileError(f"the model's threshold is damaged at {name}; set it again")
-
-
-def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and abs(value) <= sys.float_info.max
-    )
-
-
-def _is_share(value: Any) -> bool:
-    return _is_number(value) and 0 <= value <= 1
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
 def _is_asked(kind: Kind, value: Any) -> bool:
     if kind == "default":
         return value is None
     if kind == "alerts":
-        return _is_number(value) and value >= 1
-    return _is_number(value) and 0 < value < 1
+        return is_number(value) and value >= 1
+    return is_number(value) and 0 < value < 1
 
 
 def _balanced(scores: NDArray[np.floating], label: NDArray[np.int8]) -> float:
