@@ -690,6 +690,7 @@ def _fingerprint(x: NDArray[np.float32]) -> str:
     return persist.fingerprint({"x": x})
 
 
-def _unmistakable(label: NDArray[np.int8]) -> NDArray[np.float64]:
+def _unmistakable(label: NDArray[np.int8]) -> NDArray[np.float64] | None:
     """Say "not looked at" as NaN: whole numbers with many a 0 could be another convention's."""
-    return np.where(label == Label.UNLABELED, np.nan, label.astype(np.float64))
+    unknown = label == Label.UNLABELED
+    return None if unknown.all() else np.where(unknown, np.nan, label.astype(np.float64))
