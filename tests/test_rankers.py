@@ -159,7 +159,7 @@ def test_rows_left_out_are_told_and_kept(name: str) -> None:
     again = clone(model)
     again.set_state(model.get_state())
     assert again.subsampled_ == model.subsampled_
-    few = clone(SMALL[name]).fit(X[:20], np.r_[[1] * 10, [-1] * 10])
+    few = clone(SMALL[name]).fit(X[:20], np.r_[[1] * 10, [0] * 10])
     assert few.subsampled_ is None
 
 
