@@ -44,7 +44,6 @@ ALLOWED: dict[str, set[str]] = {
         "threshold",
         "rankers",
         "ranking",
-        "reasons",
         "model",
     },
     "cli": {

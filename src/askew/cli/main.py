@@ -20,6 +20,7 @@ from askew.cli import (  # noqa: F401
     methods,
     next,
     rank,
+    review,
     simulate,
     threshold,
 )

@@ -1,0 +1,292 @@
+"""Who may come in: the token and its cookie, the host that was asked, what a browser may do."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
+from urllib.parse import parse_qsl, urlencode
+
+from fastapi import HTTPException
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LARGEST = 256 * 1024  # bytes of a request: a verdict and a note
+OPEN = ("/static/", "/healthz")  # nothing of the table is there
+
+_log = logging.getLogger(__name__)
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The secret of a server, and what follows from it.
+
+    A visitor's cookie is a random name signed with the token, so that it outlives a restart that
+    keeps the token; the CSRF token of their forms follows from the name.
+
+    Parameters
+    ----------
+    token
+        What the printed address carries.
+    """
+
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+
+    def opens(self, token: str) -> bool:
+        """Whether a token is the right one; takes as long for any."""
+        return hmac.compare_digest(token.encode(), self.token.encode())
+
+    def new_cookie(self) -> str:
+        """Make a cookie for a new visitor."""
+        name = secrets.token_urlsafe(16)
+        return f"{name}.{self._signed('cookie', name)}"
+
+    def visitor(self, cookie: str) -> str | None:
+        """Name the visitor whose cookie it is; None where it is no cookie of this server."""
+        name, _, signature = cookie.partition(".")
+        right = hmac.compare_digest(signature.encode(), self._signed("cookie", name).encode())
+        return name if right else None
+
+    def csrf(self, visitor: str) -> str:
+        """Give the token that the visitor's forms carry."""
+        return self._signed("form", visitor)
+
+    def is_csrf(self, visitor: str, given: str) -> bool:
+        """Whether a form's token is its visitor's."""
+        return hmac.compare_digest(given.encode(), self.csrf(visitor).encode())
+
+    def _signed(self, use: str, text: str) -> str:
+        return hmac.digest(self.token.encode(), f"{use}:{text}".encode(), "sha256").hex()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a host by this name."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def hosts_of(host: str) -> Collection[str]:
+    """Give the names under which a server bound to ``host`` may be asked for.
+
+    A page of another site can point a name of its own at this machine (DNS rebinding), but not a
+    name from this list. An address of all interfaces may be asked for by any address: ``"*ip"``.
+    """
+    names = {"127.0.0.1", "localhost", "::1", host}
+    try:
+        return names | ({"*ip"} if ip_address(host).is_unspecified else set())
+    except ValueError:
+        return names
+
+
+class Gate:
+    """Lets in who has the token, and puts the headers on every reply.
+
+    Parameters
+    ----------
+    app
+        What stands behind it.
+    keys
+        Of the server.
+    hosts
+        By `hosts_of`.
+    refuse
+        Writes the page that says how to get in, given a status and a sentence.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Keys,
+        hosts: Collection[str],
+        refuse: Callable[[Request, int, str], Response],
+    ) -> None:
+        self.app, self.keys, self.hosts = app, keys, hosts
+        self.refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self.app(scope, receive, send)
+            return
+        headed = _Headed(send, private=not scope["path"].startswith("/static/"))
+        answer = self._answer(scope)
+        if answer is not None:
+            await answer(scope, receive, headed)
+            return
+        try:
+            await self.app(scope, _limited(receive), headed)
+        except Exception:
+            # Here, not in a handler of the framework's, which would answer without our headers.
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            if headed.started:
+                raise
+            await self._refused(scope, 500, FAULT)(scope, receive, headed)
+
+    def _answer(self, scope: Scope) -> Response | None:
+        """Refuse or redirect; None where the request may pass."""
+        request = Request(scope)
+        if not self._asked_for_us(request.headers):
+            return self._refused(
+                scope, 400, "This server does not answer under that name. Open the printed address."
+            )
+        if int_of(request.headers.get("content-length", "0")) > LARGEST:
+            return self._refused(scope, 413, TOO_LARGE)
+        if request.url.path.startswith(OPEN):
+            return None
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self.keys.opens(bearer.strip()):
+            scope["askew_visitor"] = None
+            return None
+        visitor = self.keys.visitor(_cookie(request.headers, cookie_name(scope)))
+        given = request.query_params.get("token")
+        if visitor is None:
+            if given is None or not self.keys.opens(given):
+                return self._refused(scope, 403, NO_TOKEN if given is None else WRONG_TOKEN)
+            return self._let_in(request)
+        if given is not None and request.method == "GET":
+            return RedirectResponse(_without_token(request), 303)
+        scope["askew_visitor"] = visitor
+        if (
+            request.url.path.startswith("/api/")
+            and request.method not in ("GET", "HEAD", "OPTIONS")
+            and not self.keys.is_csrf(visitor, request.headers.get("x-csrf-token", ""))
+        ):
+            return JSONResponse(
+                {"detail": "send the header X-CSRF-Token, or Authorization: Bearer TOKEN"}, 403
+            )
+        return None
+
+    def _let_in(self, request: Request) -> Response:
+        answer = RedirectResponse(_without_token(request), 303)
+        answer.set_cookie(
+            cookie_name(request.scope),
+            self.keys.new_cookie(),
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+            path="/",
+        )
+        return answer
+
+    def _asked_for_us(self, headers: Headers) -> bool:
+        host = headers.get("host", "")
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+        name = name.strip("[]").lower()
+        if name in self.hosts:
+            return True
+        try:
+            ip_address(name)
+        except ValueError:
+            return False
+        return "*ip" in self.hosts
+
+    def _refused(self, scope: Scope, status: int, why: str) -> Response:
+        if scope["path"].startswith("/api/"):
+            return JSONResponse({"detail": why}, status)
+        return self.refuse(Request(scope), status, why)
+
+
+NO_TOKEN = (
+    "This page is private. Open the whole address that askew review printed when it started, with "
+    "?token= and the letters behind it."
+)
+WRONG_TOKEN = (
+    "The token in this address is not the right one. It changes with every start: open the address "
+    "that askew review printed last."
+)
+TOO_LARGE = f"The request is larger than {LARGEST // 1024} KiB; nothing was saved."
+FAULT = "A fault of Askew's own. Verdicts that were saved before are safe; reload and go on."
+
+
+def csrf_of(request: Request) -> str:
+    """Give the CSRF token for the forms of a reply; empty where no cookie was needed."""
+    visitor = request.scope.get("askew_visitor")
+    keys: Keys = request.app.state.keys
+    return "" if visitor is None else keys.csrf(visitor)
+
+
+def checks_out(request: Request, given: str) -> bool:
+    """Whether a form was sent from a page of ours."""
+    visitor = request.scope.get("askew_visitor")
+    keys: Keys = request.app.state.keys
+    return visitor is None or keys.is_csrf(visitor, given)
+
+
+def cookie_name(scope: Mapping[str, object]) -> str:
+    """Name the cookie by the port: cookies of one host are seen by all its ports."""
+    server = scope.get("server")
+    port = server[1] if isinstance(server, list | tuple) else 0
+    return f"askew-{port}"
+
+
+def int_of(text: str) -> int:
+    """Read a length; what is none is as large as can be."""
+    return int(text) if text.isdecimal() and len(text) < 16 else LARGEST + 1
+
+
+def _cookie(headers: Headers, name: str) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(name)
+    except CookieError:
+        return ""
+    return "" if found is None else found.value
+
+
+def _without_token(request: Request) -> str:
+    query = [pair for pair in parse_qsl(request.url.query) if pair[0] != "token"]
+    # One slash at the front: two would be another host.
+    path = "/" + request.url.path.lstrip("/")
+    return path + (f"?{urlencode(query)}" if query else "")
+
+
+def _limited(receive: Receive) -> Receive:
+    seen = 0
+
+    async def limited() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > LARGEST:
+            raise HTTPException(413, TOO_LARGE)  # a body that did not tell its length
+        return message
+
+    return limited
+
+
+class _Headed:
+    """Sends with our headers, and knows whether a reply has begun."""
+
+    def __init__(self, send: Send, *, private: bool) -> None:
+        self._send, self._private, self.started = send, private, False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers[name] = value
+            headers["cache-control"] = "no-store" if self._private else "no-cache"
+        await self._send(message)
