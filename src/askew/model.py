@@ -50,6 +50,13 @@ class Opened:
     named: bool  # whether keys were chosen by the user, and so mean the same in another table
     from_array: bool = False
 
+    def names(self, rows: list[int] | None = None) -> list[str]:
+        """Name rows (all where None) as text: by the user's keys, else by what they hold."""
+        if self.named and self.keys is not None:
+            chosen = range(len(self.keys)) if rows is None else rows
+            return [str(self.keys[row]) for row in chosen]
+        return content_keys(self.columns if rows is None else self.columns[rows])
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -595,12 +602,7 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         try:
             learned = self._learned_on(table, x)
             judged = np.flatnonzero(learned != Label.UNLABELED).tolist()
-            rows = table.columns[judged]
-            keys = (
-                [str(table.keys[row]) for row in judged]
-                if table.named and table.keys is not None
-                else content_keys(rows)
-            )
+            keys = table.names(judged)
             held = held_out(scores, learned, keys, lambda label: self._scored_anew(x, label))
         except (DataError, FitError):
             if must:

@@ -201,13 +201,12 @@ def _merged(labels: Labels, said: Mapping[int, Standing]) -> Labels:
 def keys_of(opened: Opened) -> list[str]:
     """Name each row of an opened file as its store does."""
     from askew import model
-    from askew.review.keys import review_keys
     from askew.table import row_keys, to_frame
 
     frame, id_column = to_frame(opened.table), opened.id_column
     named = id_column is not None
     columns = frame if id_column is None else frame.drop(id_column)
-    return review_keys(model.Opened(frame, columns, row_keys(opened.table, id_column), named))
+    return model.Opened(frame, columns, row_keys(opened.table, id_column), named).names()
 
 
 def find_keys(given: Sequence[str], keys: Sequence[str], opened: Opened) -> list[str]:

@@ -21,7 +21,7 @@ from askew.labels import Label, Labels, read_labels
 from askew.model import Askew, Prepared
 from askew.rankers import ActiveBlend
 from askew.review.estimates import Estimates, StoppingHint, estimate, stopping_hint
-from askew.review.keys import random_order, review_keys
+from askew.review.shuffle import random_order
 from askew.review.store import Store
 from askew.review.strategies import Pick, Pool, choose, explain
 from askew.review.verdicts import Judgment, Line, Question, Rule, Standing, Verdict, standings
@@ -125,7 +125,7 @@ class Session:
         ranker = ActiveBlend(random_state=random_state) if ranker is None else ranker
         self._plan = Askew(ranker, id_column=id_column, kinds=kinds, random_state=random_state)
         self.prepared: Prepared = self._plan.prepare(table)
-        self.keys = review_keys(self.prepared.table)
+        self.keys = self.prepared.table.names()
         self._row = {key: row for row, key in enumerate(self.keys)}
         self._order = random_order(self.keys, random_state)
         given = read_labels(verdicts, n_rows=len(self.keys), keys=self.prepared.table.keys)

@@ -1,4 +1,4 @@
-"""How verdicts find their rows, and the order in which rows are checked at random."""
+"""The order in which rows are checked at random."""
 
 from __future__ import annotations
 
@@ -7,16 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-
-from askew.model import Opened
-from askew.table import content_keys
-
-
-def review_keys(table: Opened) -> list[str]:
-    """Name each row as text: by the user's id column or index, else by what it holds."""
-    if table.named and table.keys is not None:
-        return [str(key) for key in table.keys]
-    return content_keys(table.columns)
 
 
 def random_order(keys: Sequence[str], seed: int) -> NDArray[np.intp]:
