@@ -15,6 +15,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "askew"
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "atomic": {"errors"},
+    "http": set(),
     "labels": {"errors"},
     "table": {"errors", "atomic"},
     "threshold": {"errors", "labels"},
@@ -38,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"errors", "atomic", "table", "reasons", "model"},
     "review": {
         "errors",
+        "http",
         "atomic",
         "labels",
         "table",
@@ -47,6 +49,7 @@ ALLOWED: dict[str, set[str]] = {
         "model",
     },
     "cli": {
+        "http",
         "deep",
         "ranking",
         "errors",

@@ -125,5 +125,5 @@ def test_a_missing_extra_is_one_sentence(table: Path, monkeypatch: pytest.Monkey
     ran = CliRunner().invoke(app, ["review", str(table)])
     assert isinstance(ran.exception, AskewError)
     assert str(ran.exception) == (
-        "the review page needs uvicorn, which is missing; run: pip install 'askew[review]'"
+        "the server needs uvicorn, which is missing; run: pip install 'askew[review]'"
     )

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from askew.errors import StoreError
+from askew.http import hosts_of, is_loopback
 from askew.review.web import security
-from askew.review.web.security import HEADERS, LARGEST, Keys, hosts_of, is_loopback
+from askew.review.web.security import HEADERS, LARGEST, Keys
 from askew.review.web.words import LONGEST
 from tests.review.web import BASE, TOKEN, Site, csrf_in, key_in, settle, site_on, words_in
 

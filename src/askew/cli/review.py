@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from askew.cli import listening
 from askew.cli.app import (
     File,
     IdColumn,
@@ -23,18 +23,14 @@ from askew.cli.app import (
     kinds_of,
     say,
 )
-from askew.errors import AskewError, FileError
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from askew.cli.tables import Opened
     from askew.review.session import Session
     from askew.review.web.export import Export
 
 HELD = 900  # seconds that a card is kept for the reader; a page that was left frees its rows
 EXPLAINED = 1000  # rows of an export that get reasons, from the top
-SHORTEST = 16  # characters of a token from a file
 
 
 @app.command()
@@ -69,9 +65,10 @@ def review(
     Listens on this machine alone, and prints an address with a token that lets you in. A verdict
     is kept as soon as it is given; stop with Ctrl-C and go on another day with the same command.
     """
-    _check_extra()
+    listening.check_extra()
     from askew.cli import loop, tables
-    from askew.review.web.security import Keys, hosts_of, is_loopback
+    from askew.http import hosts_of, is_loopback
+    from askew.review.web.security import Keys
 
     if users is not None:
         raise typer.BadParameter(
@@ -80,12 +77,12 @@ def review(
     if not is_loopback(host) and token_file is None:
         raise typer.BadParameter(
             f"{host} can be reached from other machines; give --token-file FILE with a token of "
-            f"{SHORTEST} characters or more, or leave --host out",
+            f"{listening.SHORTEST} characters or more, or leave --host out",
             param_hint="--host",
         )
-    keys = Keys() if token_file is None else Keys(_token(token_file))
+    keys = Keys() if token_file is None else Keys(listening.token_in(token_file))
     kinds = kinds_of(kind)
-    with closing(_listening(host, port)) as listener:
+    with closing(listening.listen(host, port)) as listener:
         with busy("Reading"):
             opened = tables.open_file(
                 file, label=label, id_column=id_column, zero_unlabeled=zero_unlabeled
@@ -99,7 +96,7 @@ def review(
             with Desk(session) as desk:
                 with busy("Learning and choosing"):
                     desk.view()
-                address = _address(host, listener.getsockname()[1], keys.token)
+                address = listening.address_of(host, listener.getsockname()[1], keys.token)
                 say(f"Open {address}")
                 say(f"Verdicts are kept in {loop.name_of(place)} as they are given.")
                 say("Stop with Ctrl-C.")
@@ -110,7 +107,7 @@ def review(
                     hosts=hosts_of(host),
                     export=_export_of(session, opened, place),
                 )
-                _serve(page, listener, None if no_browser else address)
+                listening.serve(page, listener, None if no_browser else address)
         say(f"Stopped. Go on with the same command; verdicts are kept in {loop.name_of(place)}.")
 
 
@@ -132,65 +129,3 @@ def _export_of(session: Session, opened: Opened, place: str) -> Export:
         write_table(neutral(ranked) if guarded else ranked, str(path))
 
     return export
-
-
-def _check_extra() -> None:
-    from importlib.util import find_spec
-
-    for module in ("fastapi", "jinja2", "uvicorn", "python_multipart"):
-        if find_spec(module) is None:
-            raise AskewError(
-                f"the review page needs {module}, which is missing; run: "
-                "pip install 'askew[review]'"
-            )
-
-
-def _token(path: str) -> str:
-    try:
-        token = (Path(path).read_text(encoding="utf-8").splitlines() or [""])[0].strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"the token file {path} cannot be read: {error}") from error
-    if len(token) < SHORTEST or not token.isascii():
-        raise FileError(
-            f"{path}: the first line has {len(token)} characters; a token has {SHORTEST} or more, "
-            "letters, digits and signs. `openssl rand -hex 24` makes one"
-        )
-    return token
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """Take the port before the table is read, so that nobody waits in vain."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise typer.BadParameter(
-            f"cannot listen on {host}, port {port}: {error.strerror or error}; give another --port"
-        ) from error
-    return listener
-
-
-def _address(host: str, port: int, token: str) -> str:
-    from urllib.parse import quote
-
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}/?token={quote(token, safe='')}"
-
-
-def _serve(page: FastAPI, listener: socket.socket, browser_at: str | None) -> None:
-    import uvicorn
-
-    config = uvicorn.Config(
-        page, log_level="warning", access_log=False, server_header=False, ws="none", lifespan="off"
-    )
-    if browser_at is not None:
-        from threading import Thread
-        from webbrowser import open as show
-
-        Thread(target=show, args=[browser_at], daemon=True).start()
-    with suppress(KeyboardInterrupt):  # uvicorn hands it on once every request is answered
-        uvicorn.Server(config).run(sockets=[listener])

@@ -12,12 +12,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from askew.errors import AskewError, StoreError
+from askew.http import hosts_of
 from askew.review.web import api, pages
 from askew.review.web.desk import Desk, NoSuchRowError
 from askew.review.web.export import Export
 from askew.review.web.ranked import NoSuchColumnError, RankedTable
 from askew.review.web.rendering import HERE, message
-from askew.review.web.security import Gate, Keys, hosts_of
+from askew.review.web.security import Gate, Keys
 from askew.review.web.words import told
 
 

@@ -8,14 +8,14 @@ import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
-from ipaddress import ip_address
 from urllib.parse import parse_qsl, urlencode
 
-from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from askew import http
 
 LARGEST = 256 * 1024  # bytes of a request: a verdict and a note
 OPEN = ("/static/", "/healthz")  # nothing of the table is there
@@ -26,15 +26,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-HEADERS = {
-    "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-}
+HEADERS = {"content-security-policy": POLICY, **http.HEADERS}
 
 
 @dataclass(frozen=True)
@@ -79,27 +71,6 @@ class Keys:
         return hmac.digest(self.token.encode(), f"{use}:{text}".encode(), "sha256").hex()
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host by this name."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def hosts_of(host: str) -> Collection[str]:
-    """Give the names under which a server bound to ``host`` may be asked for.
-
-    A page of another site can point a name of its own at this machine (DNS rebinding), but not a
-    name from this list. An address of all interfaces may be asked for by any address: ``"*ip"``.
-    """
-    names = {"127.0.0.1", "localhost", "::1", host}
-    try:
-        return names | ({"*ip"} if ip_address(host).is_unspecified else set())
-    except ValueError:
-        return names
-
-
 class Gate:
     """Lets in who has the token, and puts the headers on every reply.
 
@@ -137,7 +108,7 @@ class Gate:
             await answer(scope, receive, headed)
             return
         try:
-            await self.app(scope, _limited(receive), headed)
+            await self.app(scope, http.limited(receive, LARGEST, TOO_LARGE), headed)
         except Exception:
             # Here, not in a handler of the framework's, which would answer without our headers.
             _log.exception("%s %s failed", scope["method"], scope["path"])
@@ -148,11 +119,11 @@ class Gate:
     def _answer(self, scope: Scope) -> Response | None:
         """Refuse or redirect; None where the request may pass."""
         request = Request(scope)
-        if not self._asked_for_us(request.headers):
+        if not http.is_asked_for(request.headers, self.hosts):
             return self._refused(
                 scope, 400, "This server does not answer under that name. Open the printed address."
             )
-        if int_of(request.headers.get("content-length", "0")) > LARGEST:
+        if http.is_larger(request.headers, LARGEST):
             return self._refused(scope, 413, TOO_LARGE)
         if request.url.path.startswith(OPEN):
             return None
@@ -190,18 +161,6 @@ class Gate:
             path="/",
         )
         return answer
-
-    def _asked_for_us(self, headers: Headers) -> bool:
-        host = headers.get("host", "")
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-        name = name.strip("[]").lower()
-        if name in self.hosts:
-            return True
-        try:
-            ip_address(name)
-        except ValueError:
-            return False
-        return "*ip" in self.hosts
 
     def _refused(self, scope: Scope, status: int, why: str) -> Response:
         if scope["path"].startswith("/api/"):
@@ -242,11 +201,6 @@ def cookie_name(scope: Mapping[str, object]) -> str:
     return f"askew-{port}"
 
 
-def int_of(text: str) -> int:
-    """Read a length; what is none is as large as can be."""
-    return int(text) if text.isdecimal() and len(text) < 16 else LARGEST + 1
-
-
 def _cookie(headers: Headers, name: str) -> str:
     try:
         found = SimpleCookie(headers.get("cookie", "")).get(name)
@@ -260,20 +214,6 @@ def _without_token(request: Request) -> str:
     # One slash at the front: two would be another host.
     path = "/" + request.url.path.lstrip("/")
     return path + (f"?{urlencode(query)}" if query else "")
-
-
-def _limited(receive: Receive) -> Receive:
-    seen = 0
-
-    async def limited() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > LARGEST:
-            raise HTTPException(413, TOO_LARGE)  # a body that did not tell its length
-        return message
-
-    return limited
 
 
 class _Headed:

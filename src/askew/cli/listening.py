@@ -1,0 +1,82 @@
+"""What the commands that listen share: the extra, the token, the port, the server."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from askew.errors import AskewError, FileError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+SHORTEST = 16  # characters of a token from a file
+
+
+def check_extra() -> None:
+    """Raise where the packages that serve pages are not installed."""
+    from importlib.util import find_spec
+
+    for module in ("fastapi", "jinja2", "uvicorn", "python_multipart"):
+        if find_spec(module) is None:
+            raise AskewError(
+                f"the server needs {module}, which is missing; run: pip install 'askew[review]'"
+            )
+
+
+def token_in(path: str) -> str:
+    """Read the token in a file's first line."""
+    try:
+        token = (Path(path).read_text(encoding="utf-8").splitlines() or [""])[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"the token file {path} cannot be read: {error}") from error
+    if len(token) < SHORTEST or not token.isascii():
+        raise FileError(
+            f"{path}: the first line has {len(token)} characters; a token has {SHORTEST} or more, "
+            "letters, digits and signs. `openssl rand -hex 24` makes one"
+        )
+    return token
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port before the table is read, so that nobody waits in vain."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise typer.BadParameter(
+            f"cannot listen on {host}, port {port}: {error.strerror or error}; give another --port"
+        ) from error
+    return listener
+
+
+def address_of(host: str, port: int, token: str) -> str:
+    """Give the address that lets in who opens it."""
+    from urllib.parse import quote
+
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}/?token={quote(token, safe='')}"
+
+
+def serve(page: FastAPI, listener: socket.socket, browser_at: str | None = None) -> None:
+    """Answer until Ctrl-C; open the browser at an address where one is given."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        page, log_level="warning", access_log=False, server_header=False, ws="none", lifespan="off"
+    )
+    if browser_at is not None:
+        from threading import Thread
+        from webbrowser import open as show
+
+        Thread(target=show, args=[browser_at], daemon=True).start()
+    with suppress(KeyboardInterrupt):  # uvicorn hands it on once every request is answered
+        uvicorn.Server(config).run(sockets=[listener])
