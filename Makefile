@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CELLS := askew-demo/cells.csv
 
-.PHONY: bench-loop help setup demo fmt lint type test check docs bench bench-quality bench-methods bench-active soak paper paper-quick clean
+.PHONY: bench-loop bench-review help setup demo review fmt lint type test check docs bench bench-quality bench-methods bench-active screenshots soak paper paper-quick clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -22,6 +23,13 @@ setup: $(READY)  ## build .venv
 
 demo: $(READY)  ## rank a real table and look at the result
 	$(BIN)/askew demo
+	@echo 'From this folder: make review'
+
+review: $(READY) | $(CELLS)  ## judge the rows of the demo's table on a page in the browser
+	$(BIN)/askew review $(CELLS) --label verdict --id id
+
+$(CELLS): | $(READY)
+	$(BIN)/askew demo --json > /dev/null
 
 fmt: $(READY)  ## format
 	$(BIN)/ruff format .
@@ -36,6 +44,9 @@ type: $(READY)
 
 test: $(READY) lint type  ## lint, types and the quick suite: what CI runs
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto
+
+screenshots: $(READY)  ## take the pictures in docs/img anew
+	ASKEW_WRITE_IMAGES=1 $(BIN)/pytest -q tests/browser/test_images.py
 
 docs: $(READY)  ## write docs/methods.md from the methods' own files
 	$(BIN)/python docs/generate.py
@@ -69,8 +80,15 @@ bench-active: $(READY) $(BENCH)/.ready  ## asking beside what else asks, to docs
 bench-loop: $(READY)  ## a verdict, a refit and the next question on 10,000 to 1,000,000 rows
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/loop.py
 
-soak: $(READY)  ## kill and crowd the verdict store: 200 rounds, eight processes for 60 s
+bench-review: $(READY)  ## eight reviewers at one page on 100,000 rows for two minutes, one JSON line
+	$(BIN)/python benchmarks/review_load.py
+
+bench-serving: $(READY)  ## score rows over HTTP: one, a thousand, sixteen callers at once
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/serving.py
+
+soak: $(READY)  ## kill and crowd the verdict store and the page's server: 200 and 50 rounds
 	$(BIN)/python benchmarks/soak.py --rounds 200 --seconds 60
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/review_kills.py --rounds 50
 
 paper: $(READY)  ## the papers' figures, to docs/results/papers.md; full image sets with DATA=DIR
 	$(BIN)/python benchmarks/paper $(if $(DATA),--data $(DATA))

@@ -48,6 +48,7 @@ ALLOWED: dict[str, set[str]] = {
         "ranking",
         "model",
     },
+    "serving": {"errors", "http", "labels", "table", "model", "reasons", "ranking"},
     "cli": {
         "http",
         "deep",
@@ -61,6 +62,7 @@ ALLOWED: dict[str, set[str]] = {
         "reasons",
         "report",
         "review",
+        "serving",
         "threshold",
     },
     "__init__": {"errors", "labels", "model", "persist"},

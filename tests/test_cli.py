@@ -25,7 +25,7 @@ from askew.cli.main import main
 from askew.deep import METHODS, DeepSAD, DevNet, Method
 from askew.deep.method import Wrapper
 from askew.labels import Label, read_labels
-from askew.rankers import IsolationKernel
+from askew.rankers import ActiveBlend
 
 
 @dataclass
@@ -175,6 +175,8 @@ def test_demo_finds_more_than_an_isolation_forest(cli: Any, tmp_path: Path) -> N
     assert "<svg" in page
     assert not re.search(r"<script|https?://|src=|@import|url\(", page)
     assert len(read(tmp_path / "askew-demo" / "ranked.csv")) == 387
+    last = cli("demo").out.splitlines()[-1]
+    assert last.endswith(": askew review askew-demo/cells.csv --label verdict --id id")
 
 
 def test_the_demo_counts_rows_without_a_verdict_only() -> None:
@@ -449,7 +451,7 @@ class TestThreshold:
         table.to_csv(tmp_path / "t.csv", index=False)
         opened = pd.read_csv(tmp_path / "t.csv").set_index("id")
         model = askew.Askew(
-            IsolationKernel(n_trees=50, random_state=0), id_column="id", random_state=0
+            ActiveBlend(n_trees=50, random_state=0), id_column="id", random_state=0
         ).fit(
             opened.drop(columns="verdict").reset_index(),
             read_labels(opened["verdict"].to_list(), n_rows=400, column="verdict"),

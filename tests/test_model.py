@@ -30,7 +30,7 @@ from askew.errors import (
     TableWarning,
     ThresholdError,
 )
-from askew.rankers import IsolationKernel, KernelLogistic
+from askew.rankers import ActiveBlend, KernelLogistic
 from askew.ranking import COLUMNS, order_of, shared_ranks
 from askew.threshold import Threshold, by_alerts, by_precision, calibrate, held_out
 from tests.test_persist import rewritten
@@ -299,7 +299,7 @@ class TestRankers:
         np.testing.assert_array_equal(first, again)
 
 
-RANKER = IsolationKernel(n_trees=50, random_state=0)
+RANKER = ActiveBlend(n_trees=50, random_state=0)
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,7 @@ from askew.rankers import (
     BaggedBoosting,
     BaggedTrees,
     Blend,
-    IsolationKernel,
     IsolationTrees,
-    JudgedForest,
     KernelLogistic,
     Ranker,
 )
@@ -38,10 +36,8 @@ SMALL: dict[str, Ranker] = {
     "BaggedBoosting": BaggedBoosting(n_bags=4, n_trees=5, random_state=0),
     "KernelLogistic": KernelLogistic(n_directions=60, random_state=0),
     "IsolationTrees": IsolationTrees(n_trees=30, random_state=0),
-    "IsolationKernel": IsolationKernel(n_trees=20, random_state=0),
-    "JudgedForest": JudgedForest(random_state=0),
     "Blend": Blend(random_state=0),
-    "ActiveBlend": ActiveBlend(random_state=0),
+    "ActiveBlend": ActiveBlend(n_trees=20, random_state=0),
 }
 rankers = pytest.mark.parametrize("name", SMALL)
 

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import atexit
-import fcntl
 import functools
 import glob
 import itertools
 import os
 import pwd
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-_LOCK = Path(tempfile.gettempdir()) / "askew-postgresql-install.lock"
-
-
-class NoPostgres(Exception):
-    """There is none here, and none can be had."""
+from tests.debian import NotHereError, found_or_installed, run, skip_or_fail
 
 
 class Cluster:
@@ -40,18 +32,15 @@ class Cluster:
 
     def run(self, statement: str, database: str = "postgres") -> None:
         where = ["-h", str(self._folder), "-U", "askew", "-d", database]
-        _run([self._psql, "-q", *where, "-c", statement], self._as_user)
+        run([self._psql, "-q", *where, "-c", statement], self._as_user)
 
 
 def postgres() -> Cluster:
     """Give the server that all tests of this process share; without one, skip, or fail in CI."""
     found = _shared()
-    if isinstance(found, Cluster):
-        return found
-    words = f"NOT TESTED ON POSTGRESQL: {found}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(words)
-    pytest.skip(words)
+    if isinstance(found, str):
+        skip_or_fail(f"NOT TESTED ON POSTGRESQL: {found}")
+    return found
 
 
 @functools.cache
@@ -60,7 +49,7 @@ def _shared() -> Cluster | str:
     atexit.register(stack.close)
     try:
         return stack.enter_context(cluster())
-    except NoPostgres as error:
+    except NotHereError as error:
         return str(error)
 
 
@@ -70,9 +59,9 @@ def cluster() -> Iterator[Cluster]:
 
     Raises
     ------
-    NoPostgres
+    NotHereError
     """
-    programs = _programs() or _install()
+    programs = found_or_installed(_programs, "postgresql", "initdb, pg_ctl and psql are")
     as_user = _unprivileged()
     folder = Path(tempfile.mkdtemp(prefix="askew-pg-", dir="/tmp"))
     data, log = folder / "data", folder / "log"
@@ -82,12 +71,12 @@ def cluster() -> Iterator[Cluster]:
         if as_user:
             os.chown(folder, as_user["user"], as_user["group"])
         make = [programs["initdb"], "-D", str(data), "-U", "askew", "-A", "trust", "-N"]
-        _run([*make, "-E", "UTF8", "--locale=C"], as_user)
-        _run([*control, *start], as_user)
+        run([*make, "-E", "UTF8", "--locale=C"], as_user)
+        run([*control, *start], as_user)
         try:
             yield Cluster(folder, programs["psql"], as_user)
         finally:
-            _run([*control, "stop", "-s", "-m", "immediate"], as_user)
+            run([*control, "stop", "-s", "-m", "immediate"], as_user)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -101,24 +90,6 @@ def _programs() -> dict[str, str] | None:
     return {name: str(place) for name, place in found.items()}
 
 
-def _install() -> dict[str, str]:
-    if os.getuid() != 0 or shutil.which("apt-get") is None:
-        raise NoPostgres("initdb and pg_ctl are missing, and only root may install postgresql")
-    with _LOCK.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if _programs() is None:
-            quiet: dict[str, Any] = {"env": os.environ | {"DEBIAN_FRONTEND": "noninteractive"}}
-            try:
-                _run(["apt-get", "update", "-q"], quiet)
-                _run(["apt-get", "install", "-qy", "--no-install-recommends", "postgresql"], quiet)
-            except NoPostgres as error:
-                raise NoPostgres(f"initdb and pg_ctl are missing; {error}") from error
-    programs = _programs()
-    if programs is None:
-        raise NoPostgres("the package postgresql is installed and brought no initdb and pg_ctl")
-    return programs
-
-
 def _unprivileged() -> dict[str, Any]:
     """Tell as whom to run: the server refuses to be root."""
     if os.getuid() != 0:
@@ -126,14 +97,5 @@ def _unprivileged() -> dict[str, Any]:
     known = {user.pw_name: user for user in pwd.getpwall()}
     user = known.get("postgres") or known.get("nobody")
     if user is None:
-        raise NoPostgres("there is no unprivileged user (postgres, nobody) to run the server as")
+        raise NotHereError("there is no unprivileged user (postgres, nobody) to run the server as")
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-
-
-def _run(command: list[str], options: dict[str, Any]) -> None:
-    # Into a file, not a pipe: the server keeps what it inherits open.
-    with tempfile.TemporaryFile("w+") as said:
-        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": said}
-        if subprocess.run(command, cwd="/", **streams, **options).returncode:
-            said.seek(0)
-            raise NoPostgres(f"{' '.join(command)} failed: {' '.join(said.read().split())[-400:]}")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from askew import load
 from askew.deep import UAI, Detector, Reconstruct
-from askew.errors import LabelError
+from askew.errors import LabelError, MethodError, SchemaError
+from askew.model import Askew
 from askew.rankers import Blend
 from askew.review.session import Session
 from askew.review.store import Store, open_store
@@ -275,3 +279,117 @@ def test_lines_of_other_rows_are_left_alone(payments: pd.DataFrame, store: Store
     with Session(payments, store) as session:
         assert (session.label == -1).all()
         assert session.standing == {}
+
+
+def test_several_reviewers_sit_at_one_session(payments: pd.DataFrame, store: Store) -> None:
+    with Session(payments, store, reviewer="ana") as session:
+        anas, bos = session.ask(5), session.ask(5, reviewer="bo", strategy="suspicious")
+        assert {card.key for card in anas}.isdisjoint(card.key for card in bos)
+        assert [card.question.why for card in anas] == list(CYCLE)
+        assert {card.question.why for card in bos} == {"suspicious"}
+        assert session.ask(5, reviewer="bo", strategy="suspicious") == bos
+        assert set(store.leased().values()) == {"ana", "bo"}
+        session.tell({anas[0].key: "anomaly"})
+        session.tell({bos[0].key: "normal", anas[0].key: "normal"}, reviewer="bo")
+        assert dict(session.standing[anas[0].key].by) == {"ana": "anomaly", "bo": "normal"}
+        undone = session.undo("bo")
+        assert undone is not None
+        assert (undone.reviewer, session.number) == ("bo", 4)
+        assert session.undo("cy") is None
+        undone = session.undo()
+        assert undone is not None
+        assert (undone.reviewer, undone.key) == ("ana", anas[0].key)
+
+
+def test_reviewers_share_one_stream_of_random_checks(
+    payments: pd.DataFrame, tmp_path: Path
+) -> None:
+    with open_store(tmp_path / "one.db") as alone, Session(payments, alone) as session:
+        stream = [card.key for card in session.ask(9, strategy="random")]
+    with open_store(tmp_path / "many.db") as shared, Session(payments, shared) as session:
+        asked = [
+            card
+            for who in ("ana", "bo", "cy")
+            for card in session.ask(3, reviewer=who, strategy="random")
+        ]
+        assert [card.key for card in asked] == stream
+        assert [card.question.turn for card in asked] == list(range(1, 10))
+        # Who gives theirs back gives it back to the stream: the next question is the same row.
+        shared.release([stream[1]], "ana")
+        (card,) = session.ask(1, reviewer="dot", strategy="random")
+        assert card.key == stream[1]
+
+
+def test_every_reviewer_gets_a_random_check_in_five(payments: pd.DataFrame, store: Store) -> None:
+    with Session(payments, store) as session:
+        reviewers = ("ana", "bo", "cy", "dot", "eve")
+        why: dict[str, list[str]] = {who: [] for who in reviewers}
+        for _ in range(10):  # in step, so that the verdicts of all rise by five a round
+            for who in reviewers:
+                card = session.ask(5, reviewer=who)[0]
+                session.tell({card.key: "normal"}, reviewer=who)
+                why[who].append(card.question.why)
+        assert {who: told.count("random") for who, told in why.items()} == dict.fromkeys(
+            reviewers, 2
+        )
+
+
+@pytest.fixture
+def saved(payments: pd.DataFrame, tmp_path: Path) -> Askew:
+    """A model of the payments without their first rows, as it comes out of its file."""
+    verdicts = pd.Series({"tx-0020": "anomaly", "tx-0100": "normal"})
+    model = Askew(Blend(), kinds={"items": "ignore"}, random_state=3)
+    model.fit(payments.iloc[8:], verdicts).save(tmp_path / "m.askew")
+    loaded = load(tmp_path / "m.askew")
+    assert isinstance(loaded, Askew)
+    return loaded
+
+
+def test_a_saved_model_ranks_until_the_first_verdict_and_gives_its_ranker(
+    payments: pd.DataFrame, store: Store, saved: Askew
+) -> None:
+    with Session(payments, store, model=saved) as session:
+        first = session.ranking
+        assert first.model is saved
+        np.testing.assert_array_equal(first.scores, saved.decision_function(payments))
+        assert first.members is not None
+        assert first.members.shape[0] == len(payments)
+        assert session.refit() is first  # nothing was said yet
+        (card,) = session.ask()
+        assert first.scores[card.row] == first.scores.max()
+        session.tell({card.key: "anomaly", "tx-0150": "normal"})
+        second = session.refit()
+        assert (second.model.parent_, second.number) == (saved.id_, 2)
+        assert isinstance(second.model.ranker_, Blend)
+        assert second.model.verdicts_ == {card.key: 1, "tx-0150": 0}  # not the model's own
+        assert not second.model.schema_.column("items").used
+        assert (second.scores != first.scores).any()
+
+
+def test_a_model_of_other_columns_is_refused(
+    payments: pd.DataFrame, store: Store, saved: Askew
+) -> None:
+    with pytest.raises(SchemaError, match="country"):
+        Session(payments.drop(columns="country"), store, model=saved)
+    own: dict[str, Any]
+    for own in ({"kinds": {}}, {"ranker": Blend()}, {"id_column": "amount"}):
+        with pytest.raises(MethodError, match="leave them out, or the model"):
+            Session(payments, store, model=saved, **own)
+
+
+def test_what_holds_is_read_while_others_judge(store: Store) -> None:
+    """A dictionary that grew under its reader broke one reply of thousands."""
+    table = pd.DataFrame({"a": np.arange(3_000.0)})
+    usual = sys.getswitchinterval()
+    with Session(table, store) as session, ThreadPoolExecutor(1) as reader:
+        session.tell(dict.fromkeys(session.keys[:2_000], "normal"))
+        sys.setswitchinterval(1e-6)
+        try:
+            reading = reader.submit(lambda: [len(session.standing) for _ in range(300)])
+            for key in session.keys[2_000:2_040]:
+                session.tell({key: "normal"})
+            counts = reading.result()
+        finally:
+            sys.setswitchinterval(usual)
+        assert counts == sorted(counts)
+        assert len(session.standing) == 2_040

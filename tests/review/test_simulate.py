@@ -21,7 +21,7 @@ import askew.review.strategies
 from askew.cli.main import main
 from askew.errors import DataError, FitError, LabelError, MethodError
 from askew.labels import read_labels
-from askew.rankers import ActiveBlend, IsolationTrees, JudgedForest
+from askew.rankers import ActiveBlend, IsolationTrees, KernelLogistic
 from askew.review import Simulation, simulate
 from askew.review.picture import Chart, Curve, draw
 from askew.table import to_frame
@@ -163,7 +163,7 @@ def test_relearning_is_learning_anew() -> None:
 
 def test_the_forest_is_grown_once(monkeypatch: pytest.MonkeyPatch) -> None:
     grown = []
-    module = sys.modules["askew.rankers.isolation_kernel"]
+    module = sys.modules["askew.rankers.leaf_kernel"]
     grow = module.isolation_trees
 
     def counted(*given: Any) -> Any:
@@ -186,11 +186,11 @@ def test_what_was_given_stays_as_it_was() -> None:
     simulate(x, y, budget=5, ranker=ranker)
     np.testing.assert_array_equal(x, before)
     assert x.flags.writeable
-    assert not hasattr(ranker, "members_")
+    assert not hasattr(ranker, "trees_")
 
 
 def test_a_ranker_that_needs_verdicts_waits() -> None:
-    ranker = JudgedForest(random_state=0)
+    ranker = KernelLogistic(random_state=0)
     x, y = blobs(n=100, n_odd=10)
     played = simulate(x, y, budget=30, ranker=ranker)
     scores = IsolationTrees(random_state=0).fit(x).decision_function(x)

@@ -250,7 +250,7 @@ def test_the_queue_mode_holds_from_the_next_card_on(site: Site) -> None:
     assert "random check" in words_in(site.post("/judge", key=first, verdict="normal"))
     refused = site.client.post("/mode", data={"csrf": csrf_in(text), "strategy": "best"})
     assert refused.status_code == 422
-    assert site.session.strategy == "random"
+    assert site.desk.strategy == "random"
 
 
 def test_cards_nobody_saw_are_free_when_the_desk_closes(

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,10 +17,16 @@ import httpx
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from fastapi import FastAPI
 from typer.testing import CliRunner
 
+from askew import load
+from askew.cli import listening
 from askew.cli.main import app
-from askew.errors import AskewError, FileError
+from askew.errors import AskewError, FileError, SchemaError
+from askew.review.session import Session
+from askew.review.store import open_store
+from tests.review.web import client_of, csrf_in, key_in
 
 
 @pytest.fixture
@@ -77,14 +84,15 @@ def test_it_serves_judges_exports_and_stops(table: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--host", "0.0.0.0"], "give --token-file FILE"),
-        (["--host", "review.example"], "give --token-file FILE"),
-        (["--users", "users.txt"], "named users are not there yet"),
+        (["--host", "0.0.0.0"], "give --users FILE with the reviewers who may sign in, or"),
+        (["--host", "review.example"], "or --token-file FILE with a token of 16 characters"),
+        (["--users", "u", "--reviewer", "ana"], "leave --reviewer out"),
+        (["--users", "u", "--token-file", "t"], "leave --token-file out"),
+        (["--model", "m", "--kind", "a=number"], "are decided when a model is fitted"),
+        (["--model", "m", "--id", "tx"], "are decided when a model is fitted"),
     ],
 )
-def test_it_refuses_to_open_to_others_without_a_token(
-    table: Path, options: list[str], said: str
-) -> None:
+def test_it_refuses_what_cannot_be_served(table: Path, options: list[str], said: str) -> None:
     ran = CliRunner().invoke(
         app, ["review", str(table), "--no-browser", *options], env={"COLUMNS": "400"}
     )
@@ -113,6 +121,96 @@ def test_a_token_file_must_hold_a_token(table: Path, tmp_path: Path) -> None:
         assert "16 or more" in str(ran.exception)
     ran = CliRunner().invoke(app, ["review", str(table), "--token-file", str(tmp_path / "none")])
     assert isinstance(ran.exception, FileError)
+
+
+def test_a_users_file_must_name_somebody(table: Path, tmp_path: Path) -> None:
+    for text, said in (("", "names nobody"), ("ana:secret\n", "line 1: it is no name with a hash")):
+        (tmp_path / "users").write_text(text)
+        given = ["review", str(table), "--host", "0.0.0.0", "--users", str(tmp_path / "users")]
+        ran = CliRunner().invoke(app, given)
+        assert isinstance(ran.exception, FileError)
+        assert said in str(ran.exception)
+        assert "secret" not in str(ran.exception)
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[FastAPI], None]]:
+    """Visit the page in the place of uvicorn's serving; add what is to be done there."""
+    visits: list[Callable[[FastAPI], None]] = []
+
+    def visiting(page: FastAPI, *_: object) -> None:
+        for visit in visits:
+            visit(page)
+
+    monkeypatch.setattr(listening, "serve", visiting)
+    return visits
+
+
+def test_named_reviewers_sign_in_each_to_a_desk(
+    table: Path, tmp_path: Path, served: list[Callable[[FastAPI], None]]
+) -> None:
+    users = str(tmp_path / "users")
+    for name in ("ana", "bo"):
+        ran = CliRunner().invoke(app, ["users", users, name], input="some long passphrase\n")
+        assert ran.exit_code == 0
+
+    def judge(page: FastAPI) -> None:
+        keys = set()
+        for name in ("ana", "bo"):
+            client = client_of(page)
+            form = {"name": name, "passphrase": "some long passphrase"}
+            form["csrf"] = csrf_in(client.get("/").text)
+            text = client.post("/sign-in", data=form).text
+            keys.add(key_in(text))
+            given = {"csrf": csrf_in(text), "key": key_in(text), "verdict": "normal"}
+            assert client.post("/judge", data=given).status_code == 200
+        assert len(keys) == 2
+
+    served.append(judge)
+    ran = CliRunner().invoke(
+        app, ["review", str(table), "--id", "tx", "--users", users, "--no-browser"]
+    )
+    assert ran.exit_code == 0, ran.output
+    assert re.match(r"Open http://127\.0\.0\.1:\d+/ and sign in\n", ran.output)
+    with open_store(f"{table}.verdicts.db") as store:
+        assert [line.reviewer for line in store.lines()] == ["ana", "bo"]
+        assert store.leased() == {}
+
+
+def test_it_starts_from_a_saved_model(
+    table: Path, tmp_path: Path, served: list[Callable[[FastAPI], None]]
+) -> None:
+    saved = str(tmp_path / "m.askew")
+    fitted = ["fit", str(table), "--id", "tx", "--kind", "items=ignore", "-o", saved]
+    assert CliRunner().invoke(app, fitted).exit_code == 0
+    model = load(saved)
+    given = ["review", str(table), "--model", saved, "--no-browser"]
+    seen: list[Session] = []
+
+    def look(page: FastAPI) -> None:
+        session: Session = page.state.desks.session
+        seen.append(session)
+        if len(seen) == 1:
+            assert session.ranking.model.id_ == model.id_
+            session.tell({"tx-0000": "anomaly", "tx-0100": "normal"})
+            return
+        # What the store holds already is learned at once, beside the reader.
+        session._worker.submit(int).result()
+        learned = session.ranking.model
+        assert learned.parent_ == model.id_
+        assert learned.verdicts_ == {"tx-0000": 1, "tx-0100": 0}
+        assert not learned.schema_.column("items").used
+
+    served.append(look)
+    for _ in range(2):
+        ran = CliRunner().invoke(app, given)
+        assert ran.exit_code == 0, ran.output
+    assert len(seen) == 2
+    pd.read_csv(table).drop(columns="country").to_csv(table, index=False)
+    ran = CliRunner().invoke(app, given)
+    assert isinstance(ran.exception, SchemaError)
+    assert "country" in str(ran.exception)
+    assert len(seen) == 2
 
 
 def test_a_missing_extra_is_one_sentence(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,7 @@ def test_a_form_needs_its_csrf_token(site: Site, path: str, csrf: str | None) ->
     reply = site.client.post(path, data=fields)
     assert reply.status_code == 403
     assert site.session.store.lines() == []
-    assert site.session.strategy == "mixed"
+    assert site.desk.strategy == "mixed"
 
 
 def test_every_form_that_changes_something_carries_the_token(site: Site) -> None:

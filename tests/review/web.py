@@ -19,7 +19,9 @@ from askew.review.session import Session
 from askew.review.store import open_store
 from askew.review.web.app import create_app
 from askew.review.web.desk import Desk
+from askew.review.web.desks import Desks
 from askew.review.web.security import Keys
+from askew.review.web.users import Users
 
 with warnings.catch_warnings():
     # Starlette would rather have httpx's successor; both will do.
@@ -63,33 +65,38 @@ class Site:
         )
 
 
+def client_of(app: FastAPI) -> TestClient:
+    """Give a visitor who follows where they are led."""
+    return TestClient(app, base_url=BASE, raise_server_exceptions=False)
+
+
 @contextmanager
 def site_on(
     table: Any,
     folder: Path,
     *,
     reviewer: str = "ana",
+    users: Users | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     **options: Any,
 ) -> Iterator[Site]:
-    """Open a page on a table, and a visitor who came by the token."""
+    """Open a page on a table, and a visitor who came by the token; with users, by nothing yet."""
     with (
         open_store(folder / "verdicts.db", clock=clock) as store,
         Session(table, store, reviewer=reviewer, **options) as session,
-        Desk(session) as desk,
+        Desks(session) as desks,
     ):
-        app = create_app(desk, Keys(TOKEN), table="payments.csv")
-        client = TestClient(app, base_url=BASE, raise_server_exceptions=False)
-        client.get("/", params={"token": TOKEN})
-        yield Site(app, desk, session, client)
+        app = create_app(desks, Keys(TOKEN), users=users, table="payments.csv")
+        client = client_of(app)
+        if users is None:
+            client.get("/", params={"token": TOKEN})
+        yield Site(app, desks.of(), session, client)
 
 
 def settle(desk: Desk) -> None:
     """Wait for the background."""
-    refit = desk._refit
-    if refit is not None:
-        refit.exception()
-    desk._background.submit(int).result()
+    desk.session._worker.submit(int).result()  # a refit and what follows from it
+    desk._common.background.submit(int).result()
 
 
 def csrf_in(text: str) -> str:

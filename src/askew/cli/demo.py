@@ -58,6 +58,7 @@ def demo(
     say(f"  random looking           {found['random']:>6.1f}   on average")
     say(f"Written: {source}, {out}, {report}")
     say(f"The same by hand: askew rank {source} --label verdict --id id -o ranked.csv --sort")
+    say(f"Judge more rows, on a page: askew review {source} --label verdict --id id")
 
 
 def write_cells(path: Path, seed: int) -> dict[str, bool]:

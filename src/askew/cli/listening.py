@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ from askew.errors import AskewError, FileError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from askew.review.web.users import Users
 
 SHORTEST = 16  # characters of a token from a file
 
@@ -42,6 +45,16 @@ def token_in(path: str) -> str:
     return token
 
 
+def users_in(path: str) -> Users:
+    """Read who may sign in; a file that names nobody is refused."""
+    from askew.review.web.users import Users, read_users
+
+    found = read_users(path)
+    if not found:
+        raise FileError(f"{path} names nobody; `askew users {path} NAME` adds a reviewer")
+    return Users(found)
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Take the port before the table is read, so that nobody waits in vain."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -58,16 +71,21 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def origin_of(host: str, port: int) -> str:
+    """Give the address without a path."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}"
+
+
 def address_of(host: str, port: int, token: str) -> str:
     """Give the address that lets in who opens it."""
     from urllib.parse import quote
 
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}/?token={quote(token, safe='')}"
+    return f"{origin_of(host, port)}/?token={quote(token, safe='')}"
 
 
 def serve(page: FastAPI, listener: socket.socket, browser_at: str | None = None) -> None:
-    """Answer until Ctrl-C; open the browser at an address where one is given."""
+    """Answer until Ctrl-C or SIGTERM; open the browser at an address where one is given."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -78,5 +96,10 @@ def serve(page: FastAPI, listener: socket.socket, browser_at: str | None = None)
         from webbrowser import open as show
 
         Thread(target=show, args=[browser_at], daemon=True).start()
-    with suppress(KeyboardInterrupt):  # uvicorn hands it on once every request is answered
-        uvicorn.Server(config).run(sockets=[listener])
+    # uvicorn hands either on once every request is answered.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        signal.signal(signal.SIGTERM, before)

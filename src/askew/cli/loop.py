@@ -18,6 +18,7 @@ from askew.errors import LabelError, StoreError
 if TYPE_CHECKING:
     from askew.cli.tables import Opened
     from askew.labels import Labels
+    from askew.model import Askew
     from askew.review.session import Session
     from askew.review.verdicts import Standing
 
@@ -124,11 +125,14 @@ def seat(
     kinds: dict[str, str] | None = None,
     seed: int = 0,
     strategy: str = "mixed",
+    model: Askew | None = None,
 ) -> Iterator[Session]:
-    """Open a session on an opened file; its store is made where there is none.
+    """Open a session on an opened file, or from a model; its store is made where there is none.
 
     Raises
     ------
+    SchemaError
+        The file's columns are not those that the model was fitted on.
     LabelError
         The store holds verdicts, and none is on a row of this table.
     StoreError
@@ -142,8 +146,9 @@ def seat(
         Session(
             opened.table,
             store,
-            id_column=opened.id_column,
+            id_column=opened.id_column if model is None else None,
             kinds=kinds,
+            model=model,
             verdicts=opened.labels,
             strategy=strategy,
             reviewer=reviewer,

@@ -21,8 +21,10 @@ from askew.cli import (  # noqa: F401
     next,
     rank,
     review,
+    serve,
     simulate,
     threshold,
+    users,
 )
 from askew.cli.app import app
 from askew.errors import AskewError

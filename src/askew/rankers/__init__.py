@@ -10,9 +10,7 @@ from askew.rankers.bagged_boosting import BaggedBoosting
 from askew.rankers.bagged_trees import BaggedTrees
 from askew.rankers.base import Ranker
 from askew.rankers.blend import Blend
-from askew.rankers.isolation_kernel import IsolationKernel
 from askew.rankers.isolation_trees import IsolationTrees
-from askew.rankers.judged_forest import JudgedForest
 from askew.rankers.kernel_logistic import KernelLogistic
 
 RANKERS: dict[str, type[Ranker]] = {
@@ -22,8 +20,6 @@ RANKERS: dict[str, type[Ranker]] = {
         BaggedBoosting,
         KernelLogistic,
         IsolationTrees,
-        IsolationKernel,
-        JudgedForest,
         Blend,
         ActiveBlend,
     )
@@ -35,9 +31,7 @@ __all__ = [
     "BaggedBoosting",
     "BaggedTrees",
     "Blend",
-    "IsolationKernel",
     "IsolationTrees",
-    "JudgedForest",
     "KernelLogistic",
     "Ranker",
 ]

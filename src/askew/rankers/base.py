@@ -16,6 +16,7 @@ from askew.labels import Label, read_labels
 
 CHUNK = 2048
 LANES = 16
+PAIRED = 500  # rows whose distances tell a table's width
 
 
 class Ranker(BaseEstimator, ABC):  # type: ignore[misc]
@@ -148,6 +149,14 @@ def product(X: NDArray[np.float64], W: NDArray[np.float64]) -> NDArray[np.float6
         chunk[len(rows) :] = 0
         out[start : start + CHUNK] = (chunk @ wide)[: len(rows), :k]
     return out
+
+
+def median_square_distance(z: NDArray[np.float64], rng: np.random.Generator) -> float:
+    """Give the median squared distance of two rows of (n, d), over ``PAIRED`` rows."""
+    rows = z[rng.choice(len(z), min(PAIRED, len(z)), replace=False)]
+    square = (rows**2).sum(1)
+    distance = square[:, np.newaxis] + square - 2 * rows @ rows.T
+    return float(np.median(distance[np.triu_indices(len(rows), 1)]))
 
 
 def checked(state: dict[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from askew.labels import Label
-from askew.rankers.base import CHUNK, Ranker, checked, product
+from askew.rankers.base import CHUNK, Ranker, checked, median_square_distance, product
 
-PAIRS = 500  # rows whose distances set the bandwidth
 CLIP = 10.0  # standard deviations: what lies beyond is far away in any kernel
 
 
@@ -60,7 +59,7 @@ class KernelLogistic(Ranker):
         self.scale_ = np.where(scale > 0, scale, 1.0)
         z = self._standardized(x)
         each = self.n_directions // len(self.bandwidths)
-        gamma = 1 / max(_median_square_distance(z, rng), 1e-9)
+        gamma = 1 / max(median_square_distance(z, rng), 1e-9)
         self.directions_ = np.hstack(
             [
                 np.sqrt(2 * gamma * b) * orthogonal_directions(z.shape[1], each, rng)
@@ -126,13 +125,6 @@ def _weights(label: NDArray[np.int8]) -> NDArray[np.float64]:
     weight[normal] = sure * n / (2 * max(normal.sum(), 1))
     weight[other] = (1 - sure) * n / (2 * max(other.sum(), 1))
     return weight
-
-
-def _median_square_distance(z: NDArray[np.float64], rng: np.random.Generator) -> float:
-    rows = z[rng.choice(len(z), min(PAIRS, len(z)), replace=False)]
-    square = (rows**2).sum(1)
-    distance = square[:, np.newaxis] + square - 2 * rows @ rows.T
-    return float(np.median(distance[np.triu_indices(len(rows), 1)]))
 
 
 def orthogonal_directions(d: int, count: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -102,7 +102,7 @@ def draw(
 def _chart(chart: Chart, width: int, height: int) -> Iterator[str]:
     most_x = max(len(curve.values) for curve in chart.curves)
     most_y = max(max([0, *curve.values, *curve.high]) for curve in chart.curves)
-    step_x, step_y = _step(most_x), _step(most_y)
+    step_x, step_y = step_of(most_x), step_of(most_y)
     top_y = step_y * max(1, math.ceil(most_y / step_y))
 
     def at(x: float, y: float) -> str:
@@ -134,10 +134,10 @@ def _stroke(i: int) -> str:
     return f'class="curve" style="stroke: var(--c{i})"{dashes}'
 
 
-def _step(most: float) -> float:
+def step_of(most: float) -> float:
     """Give the step of 1, 2 or 5 times a power of ten that makes three to six ticks.
 
-    >>> [_step(most) for most in (100, 40, 7, 0.8)]
+    >>> [step_of(most) for most in (100, 40, 7, 0.8)]
     [20, 10, 2, 0.2]
     """
     rough = max(most, 1e-9) / 5

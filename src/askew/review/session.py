@@ -1,4 +1,4 @@
-"""The loop: ask, judge, learn. One reviewer's seat at a table.
+"""The loop: ask, judge, learn. A table at which one reviewer sits, or several.
 
 Verdicts live in the store alone; a session reads what is new there before it acts, so that
 several processes may sit at one table. A model follows from the table, the seed and what holds of
@@ -7,16 +7,18 @@ each row, whatever the order in which it was said.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from threading import RLock
+from dataclasses import dataclass, replace
+from threading import Lock, RLock
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
-from askew.errors import LabelError
+from askew.errors import LabelError, MethodError
 from askew.labels import Label, Labels, read_labels
 from askew.model import Askew, Prepared
 from askew.rankers import ActiveBlend
@@ -25,6 +27,9 @@ from askew.review.shuffle import random_order
 from askew.review.store import Store
 from askew.review.strategies import Pick, Pool, choose, explain
 from askew.review.verdicts import Judgment, Line, Question, Rule, Standing, Verdict, standings
+from askew.table import to_frame
+from askew.table.encode import encode
+from askew.table.schema import check_columns
 
 
 @dataclass(frozen=True)
@@ -93,16 +98,27 @@ class Session:
         the same row counts instead.
     ranker
         As ``Askew`` takes it; ``ActiveBlend`` where None.
+    model
+        A fitted one to start from, in place of id_column, kinds and ranker, which are its own. Its
+        ranking of this table is in force until the first refit, which learns from this table and
+        its verdicts alone: what the model knows from verdicts on other rows ends there.
     strategy
         Which rows to ask: a name in ``askew.review.strategies.STRATEGIES``.
     reviewer
-        Who judges here.
+        Who judges here; `ask`, `tell` and `undo` take another one.
     rule
         Which verdict holds where reviewers disagree: ``"latest"`` or ``"majority"``.
     lease
         Seconds for which an asked row is shown to nobody else.
     random_state
         Decides every draw; two sessions of one seed and store ask alike.
+
+    Raises
+    ------
+    SchemaError
+        The table's columns are not those that the model was fitted on.
+    MethodError
+        A model, and beside it what is its own.
     """
 
     def __init__(
@@ -114,6 +130,7 @@ class Session:
         kinds: Mapping[str, str] | None = None,
         verdicts: Any = None,
         ranker: Any = None,
+        model: Askew | None = None,
         strategy: str = "mixed",
         reviewer: str = "",
         rule: Rule = "latest",
@@ -122,8 +139,15 @@ class Session:
     ) -> None:
         self.store, self.strategy, self.reviewer = store, strategy, reviewer
         self.rule, self.lease, self.random_state = rule, lease, random_state
-        ranker = ActiveBlend(random_state=random_state) if ranker is None else ranker
-        self._plan = Askew(ranker, id_column=id_column, kinds=kinds, random_state=random_state)
+        if model is None:
+            ranker = ActiveBlend(random_state=random_state) if ranker is None else ranker
+            self._plan = Askew(ranker, id_column=id_column, kinds=kinds, random_state=random_state)
+        elif any(given is not None for given in (id_column, kinds, ranker)):
+            raise MethodError(
+                "id_column, kinds and ranker are decided by the model; leave them out, or the model"
+            )
+        else:
+            self._plan = _plan_of(model, table)
         self.prepared: Prepared = self._plan.prepare(table)
         self.keys = self.prepared.table.names()
         self._row = {key: row for row, key in enumerate(self.keys)}
@@ -131,12 +155,14 @@ class Session:
         given = read_labels(verdicts, n_rows=len(self.keys), keys=self.prepared.table.keys)
         self._given = given.values
         self._lock = RLock()
+        self._asking = Lock()
         self._lines: dict[str, list[Line]] = {}
         self._standing: dict[str, Standing] = {}
-        self._number = self._n_asked = 0
+        self._number = 0
+        self._n_said: Counter[str] = Counter()
         self._label = self._given.copy()
         self._unsure = np.zeros(len(self.keys), bool)
-        self._ranking: Ranking | None = None
+        self._ranking = None if model is None else _first_ranking(model, self.prepared)
         self._refitting: Future[Ranking] | None = None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="askew-refit")
 
@@ -147,39 +173,51 @@ class Session:
         """The ranking in force; the first is made when it is first asked for."""
         return self._ranking or self.refit()
 
-    def ask(self, k: int = 1) -> list[Card]:
-        """Give the next rows to judge, best first, and lease them to this reviewer.
+    def ask(
+        self, k: int = 1, *, reviewer: str | None = None, strategy: str | None = None
+    ) -> list[Card]:
+        """Give the next rows to judge, best first, and lease them to a reviewer.
 
         Rows that were asked here and not judged yet come again. Fewer than k come where the rest
         is judged, unsure or leased to others.
+
+        Parameters
+        ----------
+        k
+            How many at most.
+        reviewer, strategy
+            The session's own where None.
         """
+        reviewer = self.reviewer if reviewer is None else reviewer
+        strategy = self.strategy if strategy is None else strategy
         ranking = self.ranking
-        with self._lock:
-            self.sync()
+        with self._asking:  # one at a time: two at once would wish for the same rows
+            with self._lock:  # not held while rows are chosen, so that verdicts never wait for it
+                self.sync()
+                label, unsure = self._label.copy(), self._unsure.copy()
+                n_said, n_all = self._n_said[reviewer], self._n_said.total()
             others = {
                 self._row[key]
                 for key, who in self.store.leased().items()
-                if who != self.reviewer and key in self._row
+                if who != reviewer and key in self._row
             }
             cards: list[Card] = []
             while len(cards) < k:
-                pool = self._pool(ranking, [*others, *(card.row for card in cards)], len(cards))
+                passed = unsure.copy()
+                passed[[*others, *(card.row for card in cards)]] = True
+                pool = self._pool(ranking, label, passed, n_said + len(cards))
                 wanted = k - len(cards)
                 # A random check must be the very next of its stream, so no row is wished for that
                 # would come only if another were taken; what was taken meanwhile is asked anew.
-                generator = np.random.default_rng([self.random_state, self._n_asked + len(cards)])
-                picks = choose(pool, wanted, strategy=self.strategy, generator=generator)
+                # All reviewers share the stream: what one holds is passed over for the others.
+                generator = np.random.default_rng([self.random_state, n_all + len(cards)])
+                picks = choose(pool, wanted, strategy=strategy, generator=generator)
                 if not picks:
                     break
-                asked = {
-                    question.key: question
-                    for question in self.store.lease(
-                        [self._question(ranking, pick) for pick in picks],
-                        wanted,
-                        self.reviewer,
-                        self.lease,
-                    )
-                }
+                unjudged = (label == Label.UNLABELED) & ~unsure
+                wishes = [_question(self.keys, ranking, unjudged, pick) for pick in picks]
+                leased = self.store.lease(wishes, wanted, reviewer, self.lease)
+                asked = {question.key: question for question in leased}
                 for pick in picks:
                     key = self.keys[pick.row]
                     if key in asked:
@@ -188,16 +226,23 @@ class Session:
                         others.add(pick.row)
             return cards
 
-    def tell(self, verdicts: Mapping[Hashable, Verdict | str], *, note: str = "") -> list[Line]:
+    def tell(
+        self,
+        verdicts: Mapping[Hashable, Verdict | str],
+        *,
+        note: str = "",
+        reviewer: str | None = None,
+    ) -> list[Line]:
         """Write verdicts down: ``{key: "anomaly" | "normal" | "unsure"}``, durable on return.
 
-        A row need not have been asked.
+        A row need not have been asked. They are the session's own reviewer's where none is named.
 
         Raises
         ------
         LabelError
             A key that no row of this table has, or a word that is no verdict; none is written.
         """
+        reviewer = self.reviewer if reviewer is None else reviewer
         judgments = []
         for key, word in verdicts.items():
             if str(key) not in self._row:
@@ -208,14 +253,17 @@ class Session:
                 raise LabelError(
                     f"{word!r} is no verdict on row {key}; say one of {', '.join(Verdict)}"
                 )
-            judgments.append(Judgment(str(key), Verdict(word), self.reviewer, note))
+            judgments.append(Judgment(str(key), Verdict(word), reviewer, note))
         lines = self.store.add(judgments)
         self.sync()
         return lines
 
-    def undo(self) -> Line | None:
-        """Take back this reviewer's last verdict that stands; None where there is none."""
-        line = self.store.undo(self.reviewer)
+    def undo(self, reviewer: str | None = None) -> Line | None:
+        """Take back a reviewer's last verdict that stands; None where there is none.
+
+        The session's own reviewer's where none is named.
+        """
+        line = self.store.undo(self.reviewer if reviewer is None else reviewer)
         self.sync()
         return line
 
@@ -251,11 +299,7 @@ class Session:
             self.prepared, labels, before=None if before is None else before.model
         )
         scores = model.score_prepared(self.prepared)
-        members = getattr(model.ranker_, "member_scores", None)
-        several = None if members is None else members(self.prepared.x)
-        if several is not None and several.shape[1] < 2:
-            several = None
-        return Ranking(model, number, scores, several)
+        return Ranking(model, number, scores, _members(model, self.prepared.x))
 
     # -- knowing -----------------------------------------------------------------------------------
 
@@ -276,7 +320,9 @@ class Session:
                     self._standing.pop(key, None)
             self._mark(touched)
             self._number = new[-1].number
-            self._n_asked = sum(key in self._row for key in self._standing)
+            self._n_said = Counter(
+                who for key, held in self._standing.items() if key in self._row for who in held.by
+            )
 
     def _mark(self, keys: Iterable[str]) -> None:
         for key in keys:
@@ -288,6 +334,12 @@ class Session:
             self._unsure[row] = standing is not None and standing.verdict is Verdict.UNSURE
 
     @property
+    def number(self) -> int:
+        """The number of the last line of the store that is known here; 0 where there is none."""
+        self.sync()
+        return self._number
+
+    @property
     def label(self) -> NDArray[np.int8]:
         """(n,) what holds of each row now: 1, 0, or -1 where unjudged or unsure."""
         self.sync()
@@ -296,18 +348,18 @@ class Session:
     @property
     def standing(self) -> dict[str, Standing]:
         """What holds of each judged row of this table, and who said so."""
-        self.sync()
-        return {key: held for key, held in self._standing.items() if key in self._row}
+        with self._lock:
+            self.sync()
+            return {key: held for key, held in self._standing.items() if key in self._row}
 
     def estimate(self, k: int, *, level: float = 0.9) -> Estimates:
         """Estimate what remains, and precision and recall of the top k (see ``estimates``)."""
         ranking = self.ranking
         with self._lock:
             self.sync()
-            asked, random, above = self._asked()
-            return estimate(
-                self._label, self._unsure, asked, random, above, ranking.scores, k, level=level
-            )
+            judged = self._asked()
+            label, unsure = self._label.copy(), self._unsure.copy()
+        return estimate(label, unsure, *judged, ranking.scores, k, level=level)
 
     def hint(self, *, level: float = 0.9) -> StoppingHint:
         """Say how the queue has lately fared, and about how much remains."""
@@ -334,24 +386,18 @@ class Session:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _pool(self, ranking: Ranking, passed: Iterable[int], ahead: int) -> Pool:
-        hidden = self._unsure.copy()
-        hidden[list(passed)] = True
+    def _pool(
+        self, ranking: Ranking, label: NDArray[np.int8], passed: NDArray[np.bool_], asked: int
+    ) -> Pool:
         return Pool(
             scores=ranking.scores,
             members=ranking.members,
-            label=self._label,
+            label=label,
             x=self.prepared.x,
             cut=0.0,
             order=self._order,
-            passed=hidden,
-            asked=self._n_asked + ahead,
-        )
-
-    def _question(self, ranking: Ranking, pick: Pick) -> Question:
-        higher = (ranking.scores > ranking.scores[pick.row]) & (self._label == Label.UNLABELED)
-        return Question(
-            self.keys[pick.row], pick.why, int((higher & ~self._unsure).sum()), ranking.model.id_
+            passed=passed,
+            asked=asked,
         )
 
     def close(self) -> None:
@@ -363,3 +409,36 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _question(
+    keys: Sequence[str], ranking: Ranking, unjudged: NDArray[np.bool_], pick: Pick
+) -> Question:
+    higher = (ranking.scores > ranking.scores[pick.row]) & unjudged
+    return Question(keys[pick.row], pick.why, int(higher.sum()), ranking.model.id_)
+
+
+def _members(model: Askew, x: NDArray[np.float32]) -> NDArray[np.float64] | None:
+    """Score the rows (n, d) by each member (n, m); None where there are not several."""
+    members = getattr(model.ranker_, "member_scores", None)
+    several: NDArray[np.float64] | None = None if members is None else members(x)
+    return None if several is None or several.shape[1] < 2 else several
+
+
+def _plan_of(model: Askew, table: Any) -> Askew:
+    """Give what fits anew as a fitted model was: its ranker, its kinds of columns, its seed."""
+    frame = to_frame(table)
+    check_columns(model.schema_, frame if model.id_column is None else frame.drop(model.id_column))
+    kinds = {
+        column.name: str(column.kind) if column.used else "ignore"
+        for column in model.schema_.columns
+    }
+    plan: Askew = clone(model).set_params(kinds=kinds)
+    return plan
+
+
+def _first_ranking(model: Askew, prepared: Prepared) -> Ranking:
+    """Rank a table by a model that was fitted before, perhaps on another one."""
+    columns = prepared.table.columns
+    read = replace(prepared, schema=model.schema_, x=encode(model.schema_, columns))
+    return Ranking(model, 0, model.score_prepared(read), _members(model, read.x))

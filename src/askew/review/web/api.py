@@ -9,11 +9,13 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from askew.review.estimates import Estimate
+from askew.review.web.curves import curve_of
 from askew.review.web.desk import View
 from askew.review.web.history import Entry
-from askew.review.web.pages import Asked, BusyDesk, TheDesk, ranked_of
+from askew.review.web.pages import Alerts, Asked, BusyDesk, TheDesk, ranked_of
 from askew.review.web.rail import rail_of
 from askew.review.web.security import csrf_of
+from askew.review.web.thresholds import START, threshold_of
 
 Word = Literal["anomaly", "normal", "unsure"]
 
@@ -200,6 +202,60 @@ class TableReply(BaseModel):
     descending: bool
 
 
+class StopOut(BaseModel):
+    """Precision and recall of so many rows with the highest scores."""
+
+    alerts: int
+    precision: EstimateOut
+    recall: EstimateOut
+
+
+class ThresholdReply(BaseModel):
+    """What a number of alerts costs and brings."""
+
+    alerts: int = Field(description="as asked for; the number of rows where it is higher")
+    cut: float = Field(description="rows that score higher are alerts")
+    n_rows: int
+    n_alerts: int = Field(description="rows above the cut; fewer than asked for where scores tie")
+    n_tied: int = Field(description="rows that score the same as the cut and stay below it")
+    share: float = Field(description="of the rows above the cut, in [0, 1]")
+    precision: EstimateOut | None = Field(description="null where no row is above the cut")
+    recall: EstimateOut | None = Field(description="null where no row is above the cut")
+    n_judged: int = Field(description="rows above the cut known to be anomaly or normal")
+    n_anomaly: int = Field(description="of these")
+    text: str = Field(description="what it rests on")
+    command: str = Field(description="that cuts a model so")
+    stops: list[StopOut] = Field(description="along the whole table, 15 at most")
+
+
+class PointOut(BaseModel):
+    """A point of the curve."""
+
+    n_judged: int
+    n_found: int
+
+
+class HistogramOut(BaseModel):
+    """Rows by score and verdict; each list of counts has one entry fewer than there are edges."""
+
+    edges: list[float]
+    anomaly: list[int]
+    normal: list[int]
+    unsure: list[int]
+    open: list[int] = Field(description="not judged")
+
+
+class CurveReply(BaseModel):
+    """How the judging went."""
+
+    n_judged: int = Field(description="rows whose verdict stands")
+    n_found: int = Field(description="anomalies among them")
+    n_given: int = Field(description="rows that came with a verdict; not part of the curve")
+    points: list[PointOut] = Field(description="in the order of judging, 500 at most")
+    rate: EstimateOut = Field(description="share of anomalies among all rows: random looking")
+    histogram: HistogramOut
+
+
 @router.get("/card", responses=MISSING)
 def get_card(
     request: Request, desk: BusyDesk, key: Annotated[str | None, Query(max_length=10_000)] = None
@@ -273,6 +329,50 @@ def get_table(request: Request, asked: Annotated[Asked, Query()]) -> TableReply:
                 for row in page.rows
             ]
         }
+    )
+
+
+@router.get("/threshold")
+def get_threshold(desk: TheDesk, alerts: Alerts = START) -> ThresholdReply:
+    """Tell what a number of alerts costs and brings, by the verdicts so far."""
+    view = threshold_of(desk.session, alerts)
+    told, estimates = view.told, view.estimates
+    return ThresholdReply(
+        alerts=view.alerts,
+        cut=told.cut,
+        n_rows=told.n_rows,
+        n_alerts=told.n_alerts,
+        n_tied=told.n_tied,
+        share=told.share,
+        precision=None if estimates is None else _estimate_out(estimates.precision),
+        recall=None if estimates is None else _estimate_out(estimates.recall),
+        n_judged=view.n_judged,
+        n_anomaly=view.n_anomaly,
+        text=told.describe(),
+        command=view.command,
+        stops=[
+            StopOut(
+                alerts=stop.alerts,
+                precision=_estimate_out(stop.precision),
+                recall=_estimate_out(stop.recall),
+            )
+            for stop in view.drawn
+        ],
+    )
+
+
+@router.get("/curve")
+def get_curve(desk: TheDesk) -> CurveReply:
+    """Tell how the judging went, and how the scores spread by verdict."""
+    curve = curve_of(desk)
+    counts = {name: count.tolist() for name, count in curve.histogram.counts.items()}
+    return CurveReply(
+        n_judged=curve.n_judged,
+        n_found=curve.n_found,
+        n_given=curve.n_given,
+        points=[PointOut(n_judged=judged, n_found=found) for judged, found in curve.points()],
+        rate=_estimate_out(curve.rate),
+        histogram=HistogramOut(edges=curve.histogram.edges.tolist(), **counts),
     )
 
 

@@ -13,31 +13,37 @@ from starlette.staticfiles import StaticFiles
 
 from askew.errors import AskewError, StoreError
 from askew.http import hosts_of
-from askew.review.web import api, pages
-from askew.review.web.desk import Desk, NoSuchRowError
+from askew.review.web import api, pages, signing
+from askew.review.web.desk import NoSuchRowError
+from askew.review.web.desks import Desks
 from askew.review.web.export import Export
 from askew.review.web.ranked import NoSuchColumnError, RankedTable
 from askew.review.web.rendering import HERE, message
 from askew.review.web.security import Gate, Keys
+from askew.review.web.users import Attempts, Users
 from askew.review.web.words import told
 
 
 def create_app(
-    desk: Desk,
+    desks: Desks,
     keys: Keys,
     *,
+    users: Users | None = None,
     table: str = "the table",
     hosts: Collection[str] | None = None,
     export: Export | None = None,
 ) -> FastAPI:
-    """Make the application of one reviewer's desk.
+    """Make the application of a session's reviewers.
 
     Parameters
     ----------
-    desk
-        Stays open when the application ends.
+    desks
+        Stay open when the application ends.
     keys
         The token that lets in.
+    users
+        Reviewers who sign in by name, each with a desk of their own; the token lets nobody in
+        then. Without them everybody judges as the session's own reviewer.
     table
         Its name for a reader.
     hosts
@@ -48,14 +54,16 @@ def create_app(
     app = FastAPI(
         title="Askew review",
         version="1",
-        description="Judge the rows that Askew asks about. Sign in with `Authorization: Bearer "
-        "TOKEN`, or with the page's cookie and its `X-CSRF-Token`.",
+        description=f"Judge the rows that Askew asks about. Sign in with {_BY[users is not None]}.",
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
     )
-    app.state.desk, app.state.keys, app.state.table = desk, keys, table
-    app.state.ranked, app.state.export = RankedTable(desk.session), export
+    app.state.desks, app.state.keys, app.state.table = desks, keys, table
+    app.state.ranked, app.state.export = RankedTable(desks.session), export
+    app.state.users, app.state.attempts = users, Attempts()
+    if users is not None:
+        app.include_router(signing.router)
     app.include_router(pages.router)
     app.include_router(api.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
@@ -68,8 +76,15 @@ def create_app(
         keys=keys,
         hosts=hosts_of("127.0.0.1") if hosts is None else hosts,
         refuse=message,
+        named=users is not None,
     )
     return app
+
+
+_BY = {
+    False: "`Authorization: Bearer TOKEN`, or with the page's cookie and its `X-CSRF-Token`",
+    True: "name and passphrase on the page `/sign-in`, and send its cookie and `X-CSRF-Token`",
+}
 
 
 def _alive() -> Response:

@@ -1,15 +1,15 @@
 """A reviewer's desk: the card under the hand, the cards behind it, and learning in the background.
 
 The queue is ahead of the reader: cards are asked for and drawn before they are needed. A new
-ranking replaces the cards behind, never the one under the hand. Whoever shows a card calls `go_on`
-once it is sent.
+ranking, whoever's verdicts it has learned from, replaces the cards behind, never the one under the
+hand. Whoever shows a card calls `go_on` once it is sent.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock, RLock
 from time import monotonic
@@ -20,9 +20,9 @@ from askew.review.estimates import Estimates, StoppingHint
 from askew.review.session import Ranking, Session
 from askew.review.strategies import STRATEGIES
 from askew.review.verdicts import Line, Question, Verdict
-from askew.review.web.cards import CardMaker, Neighbor, Shown
+from askew.review.web.cards import Neighbor, Shown
+from askew.review.web.common import Common, Learning
 from askew.review.web.history import Entry, History
-from askew.review.web.words import told
 
 
 class NoSuchRowError(LabelError):
@@ -60,17 +60,6 @@ class View:
     asked: bool
 
 
-@dataclass(frozen=True)
-class Learning:
-    """What the background does: refitting, done or failed, in words for a reader."""
-
-    running: bool
-    failed: str
-    n_rankings: int
-    model: str
-    n_behind: int
-
-
 class Desk:
     """One reviewer's seat on the page. Methods may be called from several threads.
 
@@ -78,25 +67,32 @@ class Desk:
     ----------
     session
         Stays open when the desk closes.
+    reviewer
+        Who sits here; the session's own where None.
+    common
+        What the desks of the session share; stays open when the desk closes. Its own where None.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(
+        self, session: Session, reviewer: str | None = None, *, common: Common | None = None
+    ) -> None:
         self.session = session
-        self.maker = CardMaker(session)
-        self.history = History(session)
+        self.reviewer = session.reviewer if reviewer is None else reviewer
+        self.strategy = session.strategy
+        self._owned = common is None
+        self._common = common or Common(session)
+        self.maker = self._common.maker
+        self.history = History(session, self.reviewer)
         self._lock = RLock()
         self._current: Shown | None = None
         self._queue: deque[Shown] = deque()
         self._drawn: OrderedDict[str, Shown] = OrderedDict()
         self._filling = Lock()
         self._wanted: Future[None] | None = None
-        self._background = ThreadPoolExecutor(1, thread_name_prefix="askew-queue")
         self._refit: Future[Ranking] | None = None
-        self._failed = ""
-        self._n_rankings = 0
         self._stale = False
+        self._asked_by: str | None = None  # the model whose ranking chose the queue
         self._renewed = monotonic()
-        self._figures: tuple[object, tuple[Estimates, StoppingHint]] | None = None
         self._closed = False
 
     # -- what is shown -----------------------------------------------------------------------------
@@ -123,6 +119,11 @@ class Desk:
     def _now(self) -> Shown | None:
         """Give the card under the hand; take the next one where there is none."""
         with self._lock:
+            if monotonic() - self._renewed > self.session.lease:
+                # Nobody was here for so long that others may have been shown these rows.
+                self._current = None
+                self._queue.clear()
+                self._renewed = monotonic()
             if self._current is None or self._is_judged(self._current.key):
                 self._current = self._next()
             if self._current is not None:
@@ -176,7 +177,7 @@ class Desk:
         held = self.history.of(key)
         if held is not None and held.mine == verdict and note in ("", held.note):
             return None  # a form sent twice
-        (line,) = self.session.tell({key: verdict}, note=note)
+        (line,) = self.session.tell({key: verdict}, note=note, reviewer=self.reviewer)
         self._stale = True
         return line
 
@@ -194,16 +195,16 @@ class Desk:
             raise LabelError("a note stands with a verdict; give the verdict along with it")
         if note == held.note:
             return None
-        (line,) = self.session.tell({key: Verdict(held.mine)}, note=note)
+        (line,) = self.session.tell({key: Verdict(held.mine)}, note=note, reviewer=self.reviewer)
         return line
 
     def undo(self) -> Line | None:
         """Take the reader's last verdict back, and put its card under the hand again."""
-        line = self.session.undo()
+        line = self.session.undo(self.reviewer)
         if line is None or line.key not in self.maker.row:
             return line
         question = Question(line.key, line.why, line.place, line.model)
-        self.session.store.lease([question], 1, self.session.reviewer, self.session.lease)
+        self.session.store.lease([question], 1, self.reviewer, self.session.lease)
         with self._lock:
             card = self._drawn.get(line.key)
         card = card or self._card_of(line.key)
@@ -215,7 +216,7 @@ class Desk:
         return line
 
     def set_mode(self, strategy: str) -> None:
-        """Choose which rows are asked from the next card on.
+        """Choose which rows are asked here from the next card on.
 
         Raises
         ------
@@ -224,11 +225,11 @@ class Desk:
         """
         if strategy not in STRATEGIES:
             raise MethodError(f"there is no queue mode {strategy!r}; give {', '.join(STRATEGIES)}")
-        self.session.strategy = strategy
         with self._lock:
+            self.strategy = strategy
             dropped = [card.key for card in self._queue]
             self._queue.clear()
-        self.session.store.release(dropped, self.session.reviewer)
+        self.session.store.release(dropped, self.reviewer)
 
     # -- in the background -------------------------------------------------------------------------
 
@@ -245,26 +246,43 @@ class Desk:
         if stale:
             self._learn()
         with self._lock:
-            wanted = len(self._queue) < (LEAST if stale else AHEAD)
-            if wanted and (self._wanted is None or self._wanted.done()):
-                self._wanted = self._background.submit(self._fill)
+            if len(self._queue) < (LEAST if stale else AHEAD):
+                self._fill_soon()
+        self.keep()
 
     def keep(self) -> None:
-        """Renew the leases of the cards here, while somebody has the page open."""
+        """Keep the cards here as they should be while somebody has the page open.
+
+        Their leases are renewed. A ranking that came by another's verdicts replaces those behind.
+        """
         with self._lock:
-            if self._closed or monotonic() - self._renewed < self.session.lease / 3:
+            if self._closed:
+                return
+            if self._is_outdated():
+                self._fill_soon()
+            if monotonic() - self._renewed < self.session.lease / 3:
                 return
             self._renewed = monotonic()
             here = {card.key for card in (self._current, *self._queue) if card is not None}
-        store, reviewer = self.session.store, self.session.reviewer
+        store, reviewer = self.session.store, self.reviewer
         held = [question for question in store.questions(reviewer) if question.key in here]
         store.lease(held, len(held), reviewer, self.session.lease)
+
+    def _is_outdated(self) -> bool:
+        return self._asked_by is not None and self._asked_by != self.session.ranking.model.id_
+
+    def _fill_soon(self) -> None:
+        with self._lock:
+            if not self._closed and (self._wanted is None or self._wanted.done()):
+                self._wanted = self._common.background.submit(self._fill)
 
     def _fill(self) -> None:
         """Ask anew and put what comes in the queue's place; the card under the hand stays."""
         with self._filling:
-            ranking = self.session.ranking
-            cards = self.session.ask(AHEAD + 1)
+            if self._closed:
+                return
+            ranking, strategy = self.session.ranking, self.strategy
+            cards = self.session.ask(AHEAD + 1, reviewer=self.reviewer, strategy=strategy)
             with self._lock:
                 drawn = {
                     card.key: self._drawn[card.key]
@@ -285,7 +303,8 @@ class Desk:
                     if card.key != under_hand and card.key not in standing
                 )
                 held = {card.key for card in self._queue} | {under_hand}
-            self.session.store.release(waiting - held, self.session.reviewer)
+                self._asked_by = ranking.model.id_
+            self.session.store.release(waiting - held, self.reviewer)
 
     def _keep(self, cards: Sequence[Shown]) -> None:
         with self._lock:
@@ -297,7 +316,7 @@ class Desk:
 
     def _learn(self) -> None:
         """Refit in the background; never more than one waits."""
-        refit = self.session.refit_soon()
+        refit = self._common.learn()
         with self._lock:
             if refit is self._refit:
                 return
@@ -305,14 +324,11 @@ class Desk:
         refit.add_done_callback(self._learned)
 
     def _learned(self, refit: Future[Ranking]) -> None:
-        if refit.cancelled():
+        if refit.cancelled() or refit.exception() is not None:
             return
-        error = refit.exception()
         with self._lock:
-            self._failed = "" if error is None else told(error)
-            self._n_rankings += error is None
-            if error is None and not self._closed:
-                self._wanted = self._background.submit(self._fill)
+            if not self._closed:
+                self._wanted = self._common.background.submit(self._fill)
 
     def retry(self) -> None:
         """Refit once more, after one that failed; `go_on` begins it."""
@@ -321,39 +337,22 @@ class Desk:
     @property
     def learning(self) -> Learning:
         """What the background does now."""
-        ranking = self.session.ranking
-        with self._lock:
-            running = self._refit is not None and not self._refit.done()
-            return Learning(
-                running,
-                self._failed,
-                self._n_rankings,
-                ranking.model.id_,
-                self.history.number - ranking.number,
-            )
+        return self._common.learning
 
     def figures(self, k: int) -> tuple[Estimates, StoppingHint]:
-        """Estimate what is left, for the top k; anew only where something has changed."""
-        self.history.entries()
-        moment = self.history.number, self.session.ranking.model.id_, k
-        with self._lock:
-            known = self._figures
-        if known is None or known[0] != moment:
-            known = moment, (self.session.estimate(k), self.session.hint())
-            with self._lock:
-                self._figures = known
-        return known[1]
+        """Estimate what is left, for the top k."""
+        return self._common.figures(k)
 
     def close(self) -> None:
         """Stop preparing cards; those that nobody has seen are free for others."""
         with self._lock:
             self._closed = True
-            waiting = [card.key for card in self._queue]
-            if self._current is not None:
-                waiting.append(self._current.key)
+        if self._owned:
+            self._common.close()
+        with self._filling, self._lock:  # what is being asked for now is freed as well
+            waiting = [card.key for card in (self._current, *self._queue) if card is not None]
             self._queue.clear()
-        self._background.shutdown(wait=True, cancel_futures=True)
-        self.session.store.release(waiting, self.session.reviewer)
+        self.session.store.release(waiting, self.reviewer)
 
     def __enter__(self) -> Self:
         return self

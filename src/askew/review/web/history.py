@@ -21,7 +21,7 @@ class Entry:
     verdict
         What holds of it.
     mine
-        What this page's reviewer says of it; None where they said nothing.
+        What the history's reviewer says of it; None where they said nothing.
     by
         The verdict of each reviewer, the one who spoke last at the end.
     disputed
@@ -45,10 +45,18 @@ class Entry:
 
 
 class History:
-    """Reads a session's store as it grows. Threads may share it."""
+    """Reads a session's store as it grows. Threads may share it.
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    Parameters
+    ----------
+    session
+        Whose store it is.
+    reviewer
+        Whose own verdicts and notes are told apart.
+    """
+
+    def __init__(self, session: Session, reviewer: str) -> None:
+        self._session, self._reviewer = session, reviewer
         self._lock = Lock()
         self._lines: dict[str, list[Line]] = {}
         self._undone: set[int] = set()
@@ -118,7 +126,7 @@ class History:
                 if held is None or not said:
                     self._entries.pop(key, None)
                     continue
-                me = self._session.reviewer
+                me = self._reviewer
                 own = [line for line in said if line.reviewer == me]
                 self._entries[key] = Entry(
                     key=key,

@@ -14,12 +14,16 @@ from starlette.background import BackgroundTask
 from starlette.datastructures import URL
 
 from askew.review.strategies import STRATEGIES
+from askew.review.web.charts import curve_chart, histogram_chart, threshold_chart
+from askew.review.web.curves import GROUPS, curve_of
 from askew.review.web.desk import Desk
+from askew.review.web.desks import Desks
 from askew.review.web.export import FORMS, Export
 from askew.review.web.rail import rail_of
 from askew.review.web.ranked import FILTERS, RANK, RankedTable
 from askew.review.web.rendering import page
-from askew.review.web.security import checks_out
+from askew.review.web.security import checks_out, reviewer_of
+from askew.review.web.thresholds import START, stops_of, threshold_of
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -36,12 +40,15 @@ assert set(MODES) == set(STRATEGIES)
 # Quoted in the form: a browser would alter a line break or a zero byte on its way.
 Key = Annotated[str, Form(min_length=1, max_length=30_000), AfterValidator(unquote)]
 Note = Annotated[str, Form(max_length=2_000)]
+Alerts = Annotated[
+    int, Query(ge=1, le=10**9, description="rows that can be looked at; at most all of them")
+]
 
 
 def desk_of(request: Request) -> Desk:
     """Find the desk of a request's reviewer."""
-    desk: Desk = request.app.state.desk
-    return desk
+    desks: Desks = request.app.state.desks
+    return desks.of(reviewer_of(request))
 
 
 def ranked_of(request: Request) -> RankedTable:
@@ -178,6 +185,40 @@ def table(request: Request, asked: Annotated[Asked, Query()]) -> Response:
         filters=FILTERS,
         titles={row.key: desk.maker.title(row.row) for row in shown.rows},
         exports={} if request.app.state.export is None else _forms(),
+    )
+
+
+@router.get("/threshold")
+def threshold(
+    request: Request,
+    desk: TheDesk,
+    alerts: Alerts = START,
+    stop: Annotated[int | None, Query(ge=0, le=100)] = None,
+) -> Response:
+    """Show what a number of alerts brings: the number itself, or a stop of the slider."""
+    if stop is not None:
+        stops = stops_of(len(desk.session.keys))
+        alerts = stops[min(stop, len(stops) - 1)]
+    view = threshold_of(desk.session, alerts)
+    shown: dict[str, Any] = {"view": view, "chart": threshold_chart(view)}
+    if request.headers.get("hx-request") != "true":
+        return page(request, "threshold.html", **shown)
+    answer = page(request, "_threshold.html", **shown)
+    answer.headers["HX-Replace-Url"] = f"/threshold?alerts={view.alerts}"
+    return answer
+
+
+@router.get("/curve")
+def curve(request: Request, desk: TheDesk) -> Response:
+    """Show how the judging went, and the scores by verdict."""
+    found = curve_of(desk)
+    return page(
+        request,
+        "curve.html",
+        curve=found,
+        groups=GROUPS,
+        chart=curve_chart(found) if found.n_judged else None,
+        spread=histogram_chart(found.histogram),
     )
 
 

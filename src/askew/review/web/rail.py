@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 
 from askew.review.estimates import Estimate
-from askew.review.web.desk import Desk, Learning
+from askew.review.web.common import Learning
+from askew.review.web.desk import Desk
 from askew.review.web.history import Entry
 
 TOP = 100  # rows that the precision speaks of
@@ -83,7 +84,7 @@ def rail_of(desk: Desk) -> Rail:
         precision=estimates.precision,
         k=k,
         hint=hint.describe() if hint.n_recent else "",
-        strategy=session.strategy,
+        strategy=desk.strategy,
         learning=desk.learning,
         recent=desk.history.entries()[:RECENT],
         disputed=desk.history.disputed(),

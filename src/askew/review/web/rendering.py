@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from askew.review.web.security import csrf_of
+from askew.review.web.security import csrf_of, reviewer_of
 from askew.review.web.words import printable
 
 HERE = Path(__file__).parent
@@ -42,7 +42,11 @@ _environment.filters["quoted"] = lambda text: quote(text, safe="")
 
 def page(request: Request, template: str, status: int = 200, **shown: Any) -> HTMLResponse:
     """Render a template."""
-    known = {"csrf": csrf_of(request), "table": request.app.state.table} | shown
+    known = {
+        "csrf": csrf_of(request),
+        "table": request.app.state.table,
+        "reviewer": reviewer_of(request),
+    } | shown
     return HTMLResponse(_environment.get_template(template).render(known), status)
 
 
@@ -51,4 +55,6 @@ def message(request: Request, status: int, text: str, title: str = "") -> HTMLRe
     titles = {403: "Not let in", 404: "Nothing here", 413: "Too large"}
     title = title or titles.get(status, "That did not work")
     template = _environment.get_template("message.html")
-    return HTMLResponse(template.render(title=title, text=text, inside=status != 403), status)
+    # Who signs in by name gets from there to the form; a token is asked for nowhere.
+    inside = status != 403 or request.app.state.users is not None
+    return HTMLResponse(template.render(title=title, text=text, inside=inside), status)

@@ -1,10 +1,11 @@
-"""Who may come in: the token and its cookie, the host that was asked, what a browser may do."""
+"""Who may come in: token, sign-in and cookie, the host that was asked, what a browser may do."""
 
 from __future__ import annotations
 
 import hmac
 import logging
 import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
@@ -19,6 +20,7 @@ from askew import http
 
 LARGEST = 256 * 1024  # bytes of a request: a verdict and a note
 OPEN = ("/static/", "/healthz")  # nothing of the table is there
+SIGN_IN = "/sign-in"
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +36,8 @@ class Keys:
     """The secret of a server, and what follows from it.
 
     A visitor's cookie is a random name signed with the token, so that it outlives a restart that
-    keeps the token; the CSRF token of their forms follows from the name.
+    keeps the token; the CSRF token of their forms follows from the name. Behind it stands the
+    reviewer, once they have signed in.
 
     Parameters
     ----------
@@ -43,21 +46,33 @@ class Keys:
     """
 
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    _gone: set[str] = field(default_factory=set, init=False, repr=False)
 
     def opens(self, token: str) -> bool:
         """Whether a token is the right one; takes as long for any."""
         return hmac.compare_digest(token.encode(), self.token.encode())
 
-    def new_cookie(self) -> str:
-        """Make a cookie for a new visitor."""
+    def new_cookie(self, reviewer: str | None = None) -> str:
+        """Make a cookie for a new visitor, or for a reviewer who has signed in."""
         name = secrets.token_urlsafe(16)
+        if reviewer is not None:
+            name += f"~{urlsafe_b64encode(reviewer.encode()).decode().rstrip('=')}"
         return f"{name}.{self._signed('cookie', name)}"
 
     def visitor(self, cookie: str) -> str | None:
         """Name the visitor whose cookie it is; None where it is no cookie of this server."""
         name, _, signature = cookie.partition(".")
         right = hmac.compare_digest(signature.encode(), self._signed("cookie", name).encode())
-        return name if right else None
+        return name if right and name not in self._gone else None
+
+    def reviewer(self, visitor: str) -> str | None:
+        """Name the reviewer who signed in as this visitor; None where nobody did."""
+        _, mark, told = visitor.partition("~")
+        return urlsafe_b64decode(told + "=" * (-len(told) % 4)).decode() if mark else None
+
+    def sign_out(self, visitor: str) -> None:
+        """Refuse the visitor's cookie from now on, wherever it is kept."""
+        self._gone.add(visitor)
 
     def csrf(self, visitor: str) -> str:
         """Give the token that the visitor's forms carry."""
@@ -72,7 +87,7 @@ class Keys:
 
 
 class Gate:
-    """Lets in who has the token, and puts the headers on every reply.
+    """Lets in who has the token or has signed in, and puts the headers on every reply.
 
     Parameters
     ----------
@@ -84,6 +99,8 @@ class Gate:
         By `hosts_of`.
     refuse
         Writes the page that says how to get in, given a status and a sentence.
+    named
+        Whether reviewers sign in by name; no token opens then.
     """
 
     def __init__(
@@ -92,9 +109,10 @@ class Gate:
         keys: Keys,
         hosts: Collection[str],
         refuse: Callable[[Request, int, str], Response],
+        named: bool = False,
     ) -> None:
         self.app, self.keys, self.hosts = app, keys, hosts
-        self.refuse = refuse
+        self.refuse, self.named = refuse, named
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
@@ -127,11 +145,13 @@ class Gate:
             return self._refused(scope, 413, TOO_LARGE)
         if request.url.path.startswith(OPEN):
             return None
+        visitor = self.keys.visitor(_cookie(request.headers, cookie_name(scope)))
+        if self.named:
+            return self._answer_named(request, visitor)
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.keys.opens(bearer.strip()):
             scope["askew_visitor"] = None
             return None
-        visitor = self.keys.visitor(_cookie(request.headers, cookie_name(scope)))
         given = request.query_params.get("token")
         if visitor is None:
             if given is None or not self.keys.opens(given):
@@ -139,27 +159,39 @@ class Gate:
             return self._let_in(request)
         if given is not None and request.method == "GET":
             return RedirectResponse(_without_token(request), 303)
-        scope["askew_visitor"] = visitor
+        return self._pass(request, visitor, NO_CSRF)
+
+    def _answer_named(self, request: Request, visitor: str | None) -> Response | None:
+        """Do the same where reviewers sign in by name."""
+        reviewer = None if visitor is None else self.keys.reviewer(visitor)
+        if request.url.path == SIGN_IN:
+            request.scope["askew_reviewer"] = reviewer
+            request.scope["askew_visitor"] = self.keys.visitor(
+                _cookie(request.headers, start_cookie_name(request.scope))
+            )
+            return None
+        if visitor is None or reviewer is None:
+            # A script must not be led to another page, nor what was sent be taken for saved.
+            opened = request.method == "GET" and "hx-request" not in request.headers
+            if opened and not request.url.path.startswith("/api/"):
+                return RedirectResponse(SIGN_IN, 303)
+            return self._refused(request.scope, 403, SIGNED_OUT)
+        request.scope["askew_reviewer"] = reviewer
+        return self._pass(request, visitor, NO_CSRF_NAMED)
+
+    def _pass(self, request: Request, visitor: str, no_csrf: str) -> Response | None:
+        request.scope["askew_visitor"] = visitor
         if (
             request.url.path.startswith("/api/")
             and request.method not in ("GET", "HEAD", "OPTIONS")
             and not self.keys.is_csrf(visitor, request.headers.get("x-csrf-token", ""))
         ):
-            return JSONResponse(
-                {"detail": "send the header X-CSRF-Token, or Authorization: Bearer TOKEN"}, 403
-            )
+            return JSONResponse({"detail": no_csrf}, 403)
         return None
 
     def _let_in(self, request: Request) -> Response:
         answer = RedirectResponse(_without_token(request), 303)
-        answer.set_cookie(
-            cookie_name(request.scope),
-            self.keys.new_cookie(),
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-            path="/",
-        )
+        set_cookie(request, answer, self.keys.new_cookie())
         return answer
 
     def _refused(self, scope: Scope, status: int, why: str) -> Response:
@@ -176,22 +208,52 @@ WRONG_TOKEN = (
     "The token in this address is not the right one. It changes with every start: open the address "
     "that askew review printed last."
 )
+SIGNED_OUT = (
+    "You are not signed in, and nothing of this was saved. Open the page anew and sign in; what "
+    "was saved before is safe."
+)
+NO_CSRF = "send the header X-CSRF-Token, or Authorization: Bearer TOKEN"
+NO_CSRF_NAMED = "send the header X-CSRF-Token, which /api/card tells"
 TOO_LARGE = f"The request is larger than {LARGEST // 1024} KiB; nothing was saved."
 FAULT = "A fault of Askew's own. Verdicts that were saved before are safe; reload and go on."
 
 
 def csrf_of(request: Request) -> str:
     """Give the CSRF token for the forms of a reply; empty where no cookie was needed."""
-    visitor = request.scope.get("askew_visitor")
+    visitor = visitor_of(request)
     keys: Keys = request.app.state.keys
     return "" if visitor is None else keys.csrf(visitor)
 
 
 def checks_out(request: Request, given: str) -> bool:
     """Whether a form was sent from a page of ours."""
-    visitor = request.scope.get("askew_visitor")
+    visitor = visitor_of(request)
     keys: Keys = request.app.state.keys
     return visitor is None or keys.is_csrf(visitor, given)
+
+
+def visitor_of(request: Request) -> str | None:
+    """Name the visitor whose cookie came along; None where none did, or a bearer token."""
+    visitor: str | None = request.scope.get("askew_visitor")
+    return visitor
+
+
+def reviewer_of(request: Request) -> str | None:
+    """Name the reviewer who has signed in; None where reviewers don't sign in by name."""
+    reviewer: str | None = request.scope.get("askew_reviewer")
+    return reviewer
+
+
+def set_cookie(request: Request, answer: Response, cookie: str, name: str = "") -> None:
+    """Give the visitor a cookie that no script and no other site can use."""
+    answer.set_cookie(
+        name or cookie_name(request.scope),
+        cookie,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+        path="/",
+    )
 
 
 def cookie_name(scope: Mapping[str, object]) -> str:
@@ -199,6 +261,15 @@ def cookie_name(scope: Mapping[str, object]) -> str:
     server = scope.get("server")
     port = server[1] if isinstance(server, list | tuple) else 0
     return f"askew-{port}"
+
+
+def start_cookie_name(scope: Mapping[str, object]) -> str:
+    """Name the cookie of the sign-in page, whose form needs a CSRF token as well.
+
+    Not the other one: a link from another site brings no cookie (SameSite=Strict), and a new one
+    in its place would sign out who came by it.
+    """
+    return f"{cookie_name(scope)}-start"
 
 
 def _cookie(headers: Headers, name: str) -> str:

@@ -59,32 +59,12 @@
   });
 
   const isVerdict = (event) => event.detail.requestConfig?.verb === "post";
-  const offline = (text) => {
-    const banner = find("#offline");
-    banner.textContent = text;
-    banner.hidden = !text;
-  };
   document.addEventListener("htmx:beforeSend", (event) => {
     if (isVerdict(event)) sending += 1;
   });
   document.addEventListener("htmx:afterRequest", (event) => {
     if (isVerdict(event)) sending = Math.max(0, sending - 1);
-    if (event.detail.successful) offline("");
   });
-  document.addEventListener("htmx:sendError", (event) => {
-    offline(
-      isVerdict(event)
-        ? "The server does not answer: that last step was not saved. Verdicts before it are safe. This page tries again by itself; then judge the row once more."
-        : "The server does not answer. Verdicts so far are safe; this page tries again by itself.",
-    );
-  });
-  document.addEventListener("htmx:responseError", (event) => {
-    const { status, responseText } = event.detail.xhr;
-    const page = new DOMParser().parseFromString(responseText, "text/html");
-    const said = page.querySelector("main p")?.textContent ?? "";
-    offline(`${isVerdict(event) ? "Not saved. " : ""}${said || `The server said ${status}.`}`);
-  });
-
   const enliven = () => {
     for (const element of document.querySelectorAll(".only-script")) element.hidden = false;
     const title = find("#card-title");

@@ -1,0 +1,1 @@
+"""Rows in, scores and reasons out, over HTTP: what ``askew serve`` runs."""
