@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import review_kills
 
+from askew.review.session import Session
 from askew.review.verdicts import Question
 from tests.review.web import key_in, settle, site_on
 
@@ -68,7 +69,7 @@ def test_cards_of_a_killed_server_wait_for_their_reviewer(
         assert store.lease(behind, 9, "ben") == []
         now[0] += timedelta(seconds=2)
         assert {one.key for one in store.lease(behind, 9, "ben")} == held.keys() - {card}
-        with site_on(payments, tmp_path, **given) as again:
-            again.post("/judge", key=card, verdict="normal")
+        with Session(payments, store, reviewer="ana") as again:
+            again.tell({card: "normal"})  # before anything is asked anew
         line = store.lines()[-1]
         assert (line.key, line.turn, line.why) == (card, held[card].turn, held[card].why)

@@ -19,6 +19,7 @@ from askew.cli.main import app
 from askew.errors import FileError
 from askew.review.store import open_store
 from askew.review.web import users as users_room
+from askew.review.web.desk import AHEAD
 from askew.review.web.security import Keys
 from askew.review.web.users import Attempts, Hash, Users, fault_of, read_users, write_users
 from tests.review.web import TOKEN, Site, csrf_in, key_in, settle, site_on, words_in
@@ -406,7 +407,7 @@ def test_every_desk_is_closed_when_the_server_stops(
             one = seated(site, name)
             one.get()
             settle(one.desk)
-        assert len(site.session.store.leased()) == 10
+        assert len(site.session.store.leased()) == 2 * (1 + AHEAD)
         names = [thread.name for thread in threading.enumerate()]
         assert sum(name.startswith("askew-queue") for name in names) == 1
     with open_store(tmp_path / "verdicts.db") as store:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from askew.errors import FitError, ModelFileError
 from askew.labels import Label, read_labels
@@ -55,8 +58,7 @@ class Ranker(BaseEstimator, ABC):  # type: ignore[misc]
         """Fit rows (n, d) and labels (n,) that were checked before: for rankers made of rankers."""
         self.n_features_in_ = x.shape[1]
         self.subsampled_: str | None = None
-        # One thread: sums are then the same whatever the machine, and small ones are faster.
-        with threadpool_limits(1):
+        with one_thread():
             self._fit(x, label, np.random.default_rng(self._seed()))
         return self
 
@@ -73,7 +75,7 @@ class Ranker(BaseEstimator, ABC):  # type: ignore[misc]
         """Score rows (n, d) -> (n,): higher is more anomalous."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float32, reset=False)
-        with threadpool_limits(1):
+        with one_thread():
             return self._score(x)
 
     def get_state(self) -> dict[str, Any]:
@@ -125,6 +127,18 @@ class Ranker(BaseEstimator, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def _restore(self, state: dict[str, Any]) -> None: ...
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Hold the matrix libraries to one thread: sums are then the same whatever the machine."""
+    context: AbstractContextManager[object] = _libraries(len(sys.modules)).limit(limits=1)
+    return context
+
+
+@lru_cache(maxsize=1)
+def _libraries(n_modules: int) -> ThreadpoolController:
+    """Find the matrix libraries, which takes milliseconds; anew once more modules are loaded."""
+    return ThreadpoolController()
 
 
 def stays(x: Any) -> bool:

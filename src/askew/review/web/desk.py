@@ -29,8 +29,8 @@ class NoSuchRowError(LabelError):
     """A key that no row of the table has."""
 
 
-AHEAD = 4  # cards ready behind the one under the hand
-LEAST = 2  # of them, while a refit runs that will replace them
+AHEAD = 2  # cards ready behind the one under the hand: each costs some 15 ms to draw
+LEAST = 1  # of them, while a refit runs that will replace them
 KEPT = 300  # cards that are kept drawn, for undo and the history
 
 
