@@ -16,9 +16,9 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,22 +42,20 @@ def called(
     ask: Callable[[httpx.Client], None], address: str, seconds: float, n: int
 ) -> list[float]:
     """Ask from ``n`` clients for a while, each again as soon as it has its reply."""
-    took: list[list[float]] = [[] for _ in range(n)]
     ends = time.perf_counter() + seconds
 
-    def client(mine: list[float]) -> None:
+    def client() -> list[float]:
+        took: list[float] = []
         with httpx.Client(base_url=address, timeout=60) as http:
             ask(http)
             while (began := time.perf_counter()) < ends:
                 ask(http)
-                mine.append(time.perf_counter() - began)
+                took.append(time.perf_counter() - began)
+        return took
 
-    threads = [threading.Thread(target=client, args=[mine]) for mine in took]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return [one for mine in took for one in mine]
+    with ThreadPoolExecutor(n) as pool:
+        clients = [pool.submit(client) for _ in range(n)]
+        return [one for each in clients for one in each.result()]
 
 
 def asking(rows: list[dict[str, Any]], reasons: int) -> Callable[[httpx.Client], None]:
@@ -90,32 +88,34 @@ def main() -> None:
             text=True,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         ) as server:
-            assert server.stdout is not None
-            server.stdout.readline()
-            address = re.findall(r"http://[\d.:]+", server.stdout.readline())[0]
-            for n_rows, n_clients, reasons in (
-                (1, 1, 0),
-                (1, 1, 3),
-                (1000, 1, 0),
-                (1000, 1, 3),
-                (1, args.clients, 0),
-                (1, args.clients, 3),
-            ):
-                took = called(asking(rows[:n_rows], reasons), address, args.seconds, n_clients)
-                ms = 1000 * np.array(took)
-                line = {
-                    "rows": n_rows,
-                    "clients": n_clients,
-                    "reasons": reasons,
-                    "requests": len(took),
-                    "ms_p50": round(float(np.quantile(ms, 0.5)), 2),
-                    "ms_p95": round(float(np.quantile(ms, 0.95)), 2),
-                    "requests_per_s": round(n_clients * len(ms) / (ms.sum() / 1000), 1),
-                    "rows_per_s": round(n_rows * n_clients * len(ms) / (ms.sum() / 1000)),
-                    "table": [args.rows, args.columns],
-                }
-                print(json.dumps(line), flush=True)
-            server.terminate()
+            try:
+                assert server.stdout is not None
+                server.stdout.readline()
+                address = re.findall(r"http://[\d.:]+", server.stdout.readline())[0]
+                for n_rows, n_clients, reasons in (
+                    (1, 1, 0),
+                    (1, 1, 3),
+                    (1000, 1, 0),
+                    (1000, 1, 3),
+                    (1, args.clients, 0),
+                    (1, args.clients, 3),
+                ):
+                    took = called(asking(rows[:n_rows], reasons), address, args.seconds, n_clients)
+                    ms = 1000 * np.array(took)
+                    line = {
+                        "rows": n_rows,
+                        "clients": n_clients,
+                        "reasons": reasons,
+                        "requests": len(took),
+                        "ms_p50": round(float(np.quantile(ms, 0.5)), 2),
+                        "ms_p95": round(float(np.quantile(ms, 0.95)), 2),
+                        "requests_per_s": round(n_clients * len(ms) / (ms.sum() / 1000), 1),
+                        "rows_per_s": round(n_rows * n_clients * len(ms) / (ms.sum() / 1000)),
+                        "table": [args.rows, args.columns],
+                    }
+                    print(json.dumps(line), flush=True)
+            finally:
+                server.terminate()
 
 
 if __name__ == "__main__":

@@ -25,9 +25,11 @@ ALLOWED: dict[str, set[str]] = {
     "persist": {"errors", "atomic", "deep", "rankers"},
     "reasons": {"errors", "table"},
     "ranking": set(),
+    "strategies": {"errors", "labels"},
     "model": {
         "classifier",
         "ranking",
+        "strategies",
         "errors",
         "labels",
         "table",
@@ -38,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "report": {"errors", "atomic", "table", "reasons", "model"},
     "review": {
+        "strategies",
         "errors",
         "http",
         "atomic",
@@ -50,6 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "serving": {"errors", "http", "labels", "table", "model", "reasons", "ranking"},
     "cli": {
+        "strategies",
         "http",
         "deep",
         "ranking",

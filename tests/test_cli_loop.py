@@ -15,8 +15,8 @@ import pytest
 
 from askew.cli.main import main
 from askew.review.store import open_store
-from askew.review.strategies import STRATEGIES
 from askew.review.verdicts import Judgment, Verdict
+from askew.strategies import STRATEGIES
 
 Command = Callable[..., Any]
 STORE = "payments.csv.verdicts.db"
@@ -124,7 +124,7 @@ class TestNext:
         told = askew("next", "--help")
         assert all(name in told for name in STRATEGIES)
         message = askew("next", file, "--strategy", "best", code=2)
-        assert "there is no strategy 'best'; give suspicious" in message
+        assert "there is no strategy 'best'; give one of suspicious" in message
         assert not Path(STORE).exists()
 
     def test_a_table_that_is_judged_to_the_end_asks_nothing(

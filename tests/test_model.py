@@ -634,3 +634,39 @@ def test_mostly_normal_verdicts_are_not_taken_for_another_convention(ranker: Any
     model = Askew(ranker, random_state=0).fit(table, verdicts)
     assert model.labels_.n_normal == 14
     assert set(model.rank(table)["askew_rank"].iloc[:2]) == {1, 2}
+
+
+class TestNext:
+    def test_the_most_suspicious_rows_that_nobody_judged_come_best_first(
+        self, payments: pd.DataFrame
+    ) -> None:
+        model = Askew(RANKER, random_state=0).fit(payments, {"tx-0000": 1, "tx-0100": 0})
+        ranked = model.rank(payments)
+        asked = model.next(payments, 6, strategy="suspicious")
+        open_rows = ranked[ranked["askew_verdict"].isna()]
+        assert asked.index[0] == open_rows.index[0]
+        assert asked["askew_score"].is_monotonic_decreasing
+        assert not set(asked.index) & {"tx-0000", "tx-0100"}
+        same = ["askew_score", "askew_rank", "askew_reason_1", *payments.columns]
+        pd.testing.assert_frame_equal(asked[same], ranked.loc[asked.index, same])
+        assert asked["askew_asked"].iloc[0] == "ranked 2nd"
+
+    def test_mixed_asks_every_fifth_at_random_and_goes_on_where_the_verdicts_end(
+        self, payments: pd.DataFrame
+    ) -> None:
+        model = Askew(RANKER, random_state=0).fit(payments)
+        assert model.next(payments, 5)["askew_asked"].tolist()[4] == "random check"
+        later = model.refit(payments, {"tx-0000": 1, "tx-0100": 0, "tx-0101": 0, "tx-0102": 0})
+        asked = later.next(payments, 1)
+        assert asked["askew_asked"].tolist() == ["random check"]
+        again = later.next(payments.iloc[::-1], 1)
+        assert again.index.tolist() == asked.index.tolist()
+
+    def test_when_every_row_is_judged_there_is_none(self, payments: pd.DataFrame) -> None:
+        model = Askew(RANKER, random_state=0).fit(payments, [1] * 8 + [0] * 192)
+        assert len(model.next(payments, 3)) == 0
+
+    def test_a_strategy_that_is_not_there_is_named(self, payments: pd.DataFrame) -> None:
+        model = Askew(RANKER, random_state=0).fit(payments)
+        with pytest.raises(MethodError, match="no strategy 'oddest'; give one of suspicious, "):
+            model.next(payments, strategy="oddest")

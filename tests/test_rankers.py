@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, IsolationForest
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from askew.errors import FitError, ModelFileError
 from askew.persist import _lift, _lower
@@ -30,6 +31,7 @@ from askew.rankers import (
 from askew.rankers.bags import LEAST, draw_bags
 from askew.rankers.flat_trees import FlatTrees
 from askew.rankers.kernel_logistic import _weights, orthogonal_directions
+from askew.rankers.threads import one_thread
 
 SMALL: dict[str, Ranker] = {
     "BaggedTrees": BaggedTrees(n_bags=4, n_trees=5, random_state=0),
@@ -342,3 +344,20 @@ class TestKernelLogistic:
         all_judged = np.repeat([1, 0], [5, 95]).astype(np.int8)
         weight = _weights(all_judged)
         assert weight[all_judged == 1].sum() == pytest.approx(weight[all_judged == 0].sum())
+
+
+def test_libraries_are_held_to_one_thread_until_the_last_has_left() -> None:
+    def threads() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    first, second = ExitStack(), ExitStack()
+    with threadpool_limits(2, user_api="blas"):
+        seen = [threads()]
+        first.enter_context(one_thread())
+        seen.append(threads())
+        second.enter_context(one_thread())
+        first.close()
+        seen.append(threads())
+        second.close()
+        seen.append(threads())
+    assert seen == [{2}, {1}, {1}, {2}]

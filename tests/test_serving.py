@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -16,8 +17,11 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from queue import Queue
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -30,16 +34,17 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from askew import Askew
+from askew.cli import listening
 from askew.cli.main import app as commands
 from askew.errors import DataError
 from askew.labels import read_labels
 from askew.rankers import IsolationTrees
 from askew.serving import app as service_module
-from askew.serving import batching, bodies
+from askew.serving import batching, bodies, pages, unpacking
 from askew.serving.app import Service
 from askew.serving.batching import Batcher
 from askew.serving.bodies import FILE, JSON, PARQUET, STREAM, Reader
-from askew.serving.faults import BusyError
+from askew.serving.faults import BusyError, TooLargeError
 
 with warnings.catch_warnings():
     # Starlette would rather have httpx's successor; both will do.
@@ -464,6 +469,194 @@ def test_compressed_buffers_are_measured_by_what_they_declare(
     assert opened == [{}]  # for the schema alone
 
 
+def plain_parquet(**options: Any) -> bytes:
+    """Write 1,000 rows whose notes are 2 MB together and pack to little."""
+    rows = pa.table({name: [value] for name, value in ROW.items()}).take(pa.array([0] * 1_000))
+    long = column("note", [pa.array(["x" * 2_000] * 1_000)])(rows)
+    sink = io.BytesIO()
+    made = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
+    pq.write_table(long, sink, **(made | options))
+    return sink.getvalue()
+
+
+def varint(value: int, size: int = 0) -> bytes:
+    """Write a number as Thrift's compact form does, in so many bytes at the least."""
+    value <<= 1
+    digits = [value & 127]
+    while value := value >> 7:
+        digits.append(value & 127)
+    digits += [0] * (size - len(digits))
+    return bytes([*(digit | 128 for digit in digits[:-1]), digits[-1]])
+
+
+def test_a_footer_that_lies_about_sizes_is_not_believed(
+    model: Askew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "UNPACKED", 2**20)
+
+    def unpacked(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the body was unpacked")
+
+    monkeypatch.setattr(pq.ParquetFile, "read", unpacked)
+    body = plain_parquet()
+    group = pq.read_metadata(io.BytesIO(body)).row_group(0)
+    for size in (group.total_byte_size, group.column(3).total_uncompressed_size):
+        true = varint(size)
+        body = body.replace(true, varint(1, len(true)))
+    group = pq.read_metadata(io.BytesIO(body)).row_group(0)
+    assert (group.total_byte_size, group.column(3).total_uncompressed_size) == (1, 1)
+    with Service(model) as service:
+        reply = post(client_of(service), body, PARQUET)
+    assert (reply.status_code, "unpacks to 2,0" in reply.text) == (413, True)
+
+
+def test_rows_and_dictionaries_are_counted_before_they_are_unpacked(
+    model: Askew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "UNPACKED", 2**20)
+    monkeypatch.setattr(bodies, "ROWS", 999)
+    monkeypatch.setattr(pq.ParquetFile, "read", None)
+    with Service(model) as service:
+        assert "1,000 rows" in post(client_of(service), plain_parquet(), PARQUET).text
+    monkeypatch.setattr(bodies, "ROWS", 1_000)
+    rows = pa.table({name: [value] for name, value in ROW.items()}).take(pa.array([0] * 1_000))
+    sink = io.BytesIO()
+    long = column("note", [[f"{i:2000}" for i in range(1_000)]])(rows)
+    pq.write_table(long, sink, compression="zstd", dictionary_pagesize_limit=2**22)
+    with Service(model) as service:
+        assert "unpacks to 2,0" in post(client_of(service), sink.getvalue(), PARQUET).text
+
+
+def test_each_entry_of_a_dictionary_counts() -> None:
+    body = packed(pa.table({"a": [f"{i:03}" for i in range(1_000)]}), PARQUET)
+    n_bytes = pages.Footer(body).n_bytes({0: pages.Leaf("a", 4)})
+    assert 16 * 1_000 < n_bytes < 16 * 1_000 + 2_000  # 10 bits an index
+
+
+def test_fields_of_every_type_are_passed_over() -> None:
+    fields = (
+        b"\x11\x12\x13\x7f\x14\x05\x17" + b"\x00" * 8 + b"\x18\x02ab\x19\x21\x01\x02\x16\x05\x00"
+    )
+    assert pages._Compact(fields, 0, 20).fields() == {(8, 6): -3}
+
+
+def test_a_column_of_more_values_than_rows_is_not_unpacked(client: TestClient) -> None:
+    # Room for as many values as the footer says is set aside before a page is read.
+    body = plain_parquet()
+    true = b"\x16" + varint(1_000)  # a field of 64 bits: rows of the file, values of a column, ...
+    first = body.index(true, body.index(true) + 1)
+    lying = body[:first] + b"\x16" + varint(8_000) + body[first + len(true) :]
+    group = pq.read_metadata(io.BytesIO(lying)).row_group(0)
+    assert (group.column(0).num_values, group.num_rows) == (8_000, 1_000)
+    reply = post(client, lying, PARQUET)
+    assert (reply.status_code, "8,000 values in 1,000 rows" in reply.text) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "version"), [("DELTA_BYTE_ARRAY", "1.0"), ("DELTA_LENGTH_BYTE_ARRAY", "2.0")]
+)
+def test_an_encoding_that_hides_sizes_is_refused(
+    client: TestClient, encoding: str, version: str
+) -> None:
+    rows = pa.table({"currency": ["EUR"]} | {name: [value] for name, value in ROW.items()})
+    for names, status in ((["currency"], 200), (["currency", "note"], 422)):
+        sink = io.BytesIO()
+        wanted = dict.fromkeys(names, encoding)
+        pq.write_table(
+            rows, sink, use_dictionary=False, column_encoding=wanted, data_page_version=version
+        )
+        reply = post(client, sink.getvalue(), PARQUET)
+        assert reply.status_code == status, reply.text
+    assert f"'note' is written as {encoding}," in reply.text
+
+
+def test_a_footer_that_contradicts_itself_ends_no_process(client: TestClient) -> None:
+    # pyarrow calls terminate() where it is asked about a column whose statistics do not fit.
+    body = packed(pa.table({name: [value] for name, value in ROW.items()}), PARQUET)
+    optional, required = (b"\x25" + varint(kind) + b"\x18\x06amount" for kind in (1, 0))
+    assert optional in body
+    reply = post(client, body.replace(optional, required), PARQUET)
+    assert (reply.status_code, "as Parquet" in reply.text) == (400, True), reply.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (b"\x15\x02\x05\x02\x02\x00", "twice"),
+        (b"\x15\x82\x80\x80\x80\x20\x00", "more than 32 bits"),
+        (b"\x1b\x00", "a field of type 11"),
+        (b"\x1c" * 5_000, "without end"),
+        (b"\xff" * 20, "a field of type 15"),
+    ],
+)
+def test_what_readers_could_read_differently_is_refused(fields: bytes, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        pages._Compact(fields, 0, 10_000).fields()
+    with pytest.raises(TooLargeError, match="holds too much"):
+        pages._Compact(b"\x19\xfc\x80\x01" + b"\x00" * 128 + b"\x00", 0, 99).fields()
+
+
+def test_columns_that_are_read_with_another_are_refused(client: TestClient) -> None:
+    rows = pa.table({name: [value] for name, value in ROW.items()})
+    beside = rows.append_column("currency", [[{"a": 1}]])
+    assert post(client, packed(beside, PARQUET), PARQUET).status_code == 200
+    limits = unpacking.Limits(10, 1_000)
+    for other in (pa.table({"a": [1], "a.b": [2]}), pa.table({"a.b": [1], "a": [{"b": 2}]})):
+        with pytest.raises(DataError, match=r"'a\.b' cannot be told from another"):
+            unpacking.parquet_table(packed(other, PARQUET), lambda names: names[:1], limits)
+
+
+def test_decimals_count_by_their_width_and_have_one(client: TestClient) -> None:
+    rows = pa.table({name: [value] for name, value in ROW.items()})
+    amount = pa.array([Decimal("9850")], pa.decimal128(30, 2))
+    reply = post(client, packed(column("amount", [amount])(rows), PARQUET), PARQUET)
+    assert reply.json() == scored(client, [ROW])
+
+    class Schema:
+        def __init__(self, kind: str) -> None:
+            self.kind = kind
+
+        def __len__(self) -> int:
+            return 1
+
+        def column(self, i: int) -> Any:
+            return SimpleNamespace(path="a", physical_type=self.kind, length=2_000)
+
+    types = pa.schema({"a": pa.decimal128(30, 2)})
+    assert unpacking._leaves(Schema("FIXED_LEN_BYTE_ARRAY"), types, ["a"])[0].width == 2_000
+    with pytest.raises(DataError, match="decimals of any length"):
+        unpacking._leaves(Schema("BYTE_ARRAY"), types, ["a"])
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_pages_of_either_kind_and_any_number_score_alike(
+    client: TestClient, table: pd.DataFrame, version: str
+) -> None:
+    given = pa.Table.from_pandas(table.drop(columns="verdict"), preserve_index=False)
+    sink = io.BytesIO()
+    pq.write_table(
+        given,
+        sink,
+        data_page_version=version,
+        data_page_size=64,
+        write_batch_size=10,
+        row_group_size=90,
+    )
+    reply = post(client, sink.getvalue(), PARQUET)
+    assert reply.status_code == 200, reply.text
+    assert reply.json() == scored(client, rows_of(table))
+
+
+def test_a_body_of_too_many_pages_is_refused(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "PAGES", 6)
+    assert post(client, plain_parquet(), PARQUET).status_code == 200  # five columns
+    monkeypatch.setattr(pages, "PAGES", 4)
+    reply = post(client, plain_parquet(), PARQUET)
+    assert (reply.status_code, "more than 4 pages" in reply.text) == (413, True)
+
+
 def test_types_that_are_not_read_are_refused(client: TestClient) -> None:
     body = row()
     for content_type in ("text/plain", "application/x-www-form-urlencoded", ""):
@@ -713,7 +906,6 @@ def test_a_fault_in_one_request_leaves_the_others(
         with pytest.raises(RuntimeError, match="this row"):
             futures[1].result()
         assert futures[2].result().score.tolist() == want
-        assert batcher._held == 0
 
 
 def test_where_too_much_waits_it_says_so(model: Askew, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -732,25 +924,104 @@ def test_where_too_much_waits_it_says_so(model: Askew, monkeypatch: pytest.Monke
         assert post(client, row()).status_code == 200
 
 
-def test_bodies_and_rows_that_wait_are_bounded(
+def test_rows_are_held_until_they_are_released(
     model: Askew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = Reader(model).read(row(), JSON)
     monkeypatch.setattr(batching, "HELD", rows.n_bytes + 1)
-    held = Held(model, monkeypatch)
     with Batcher(model) as batcher:
-        first = batcher.submit(rows, 0)
+        batcher.submit(rows, 0).result()
         with pytest.raises(BusyError, match="too many rows"):
             batcher.submit(rows, 0)
-        held.go.set()
-        first.result()
-        batcher.submit(rows, 0).result()
+        batcher.release(rows, 0)
+        assert len(batcher.submit(rows, 0).result().score) == 2
+
+
+def test_reasons_count_as_much_as_there_can_be(
+    model: Askew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two rows of a model that uses five columns.
+    n_bytes = Reader(model).read(row(), JSON).n_bytes
+    with Service(model) as service:
+        client = client_of(service)
+        for n_reasons, counted in ((0, 0), (2, 4), (5, 10), (10, 10)):
+            cost = n_bytes + 256 * counted
+            monkeypatch.setattr(batching, "HELD", cost)
+            for _ in range(2):  # what was held is let go
+                assert post(client, row(), reasons=n_reasons).status_code == 200
+            monkeypatch.setattr(batching, "HELD", cost - 1)
+            reply = post(client, row(), reasons=n_reasons)
+            assert (reply.status_code, "ask for fewer reasons" in reply.text) == (413, True)
+
+
+def test_a_request_is_held_until_its_reply_is_written(
+    model: Askew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+    written = service_module._as_json
+    with Service(model) as service:
+
+        def writing(*given: Any) -> Any:
+            held.append(service.batcher._held)
+            return written(*given)
+
+        monkeypatch.setattr(service_module, "_as_json", writing)
+        assert post(client_of(service), row(), reasons=1).status_code == 200
+        want = Reader(model).read(row(), JSON).n_bytes + 2 * 256
+        assert (held, service.batcher._held) == ([want], 0)
+
+
+def test_bodies_on_their_way_are_bounded() -> None:
     room = service_module._Room(9, 100)
     room.enter(60)
     with pytest.raises(BusyError):
         room.enter(41)
     room.leave(60)
     room.enter(100)
+
+
+def test_a_body_in_chunks_takes_the_room_of_the_largest(
+    service: Service, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered: list[int] = []
+    monkeypatch.setattr(service._room, "enter", entered.append)
+    monkeypatch.setattr(service._room, "leave", lambda size: None)
+    for headers in (
+        {"content-length": "0", "transfer-encoding": "chunked"},
+        {"transfer-encoding": "chunked"},
+        {"content-length": str(len(row()))},
+    ):
+        reply = client.post("/api/score", content=row(), headers={"content-type": JSON, **headers})
+        assert reply.status_code == 200
+    assert entered == [service.largest, service.largest, len(row())]
+
+
+def test_a_fault_in_handing_out_is_that_request_s_alone(model: Askew) -> None:
+    rows = Reader(model).read(row(), JSON)
+    told: list[int] = []
+    with Batcher(model, told.append) as batcher:
+        jobs = [batching._Job(rows, 0) for _ in range(3)]
+        jobs[1].future.set_result(batching.Scored(np.zeros(0), np.zeros(0), []))
+        batcher._score([job.piece(2) for job in jobs])
+        assert [len(job.parts) for job in jobs] == [1, 1, 1]
+        assert [len(jobs[i].future.result(0).score) for i in (0, 2)] == [2, 2]
+        assert len(batcher.submit(rows, 0).result(30).score) == 2
+
+
+def test_where_scoring_has_stopped_nobody_waits_and_health_says_so(model: Askew) -> None:
+    def broken(n_rows: int) -> None:
+        raise SystemExit
+
+    with Service(model) as service:
+        client = client_of(service)
+        assert client.get("/healthz").status_code == 200
+        service.batcher._told = broken
+        assert post(client, row()).status_code == 500
+        service.batcher._thread.join(30)
+        reply = client.get("/healthz")
+        assert (reply.status_code, "scoring has stopped" in reply.text) == (503, True)
+        reply = post(client, row())
+        assert (reply.status_code, "scoring has stopped" in reply.text) == (503, True)
 
 
 def test_a_batcher_that_was_closed_takes_nothing(model: Askew) -> None:
@@ -844,9 +1115,8 @@ def test_the_schema_tells_of_everything(client: TestClient, model: Askew) -> Non
 # -- the command -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stopped_by", [signal.SIGINT, signal.SIGTERM])
 def test_it_answers_what_is_under_way_and_stops(
-    model: Askew, tmp_path: Path, table: pd.DataFrame, stopped_by: signal.Signals
+    model: Askew, tmp_path: Path, table: pd.DataFrame
 ) -> None:
     path = tmp_path / "m.askew"
     model.save(path)
@@ -868,16 +1138,58 @@ def test_it_answers_what_is_under_way_and_stops(
                 waiting = pool.submit(httpx.post, f"{address}/api/score", json=large, timeout=60)
                 while not re.search(r"batch_rows_count [1-9]", http.get("/metrics").text):
                     time.sleep(0.01)
-                server.send_signal(stopped_by)
+                server.send_signal(signal.SIGTERM)
                 reply = waiting.result()
             assert reply.status_code == 200
             assert len(reply.json()["rows"]) == 300
             assert {len(one["reasons"]) for one in reply.json()["rows"]} == {0, 1}
         finally:
-            server.send_signal(stopped_by)
-        assert "Stopped." in server.stdout.read()
+            server.send_signal(signal.SIGTERM)
+        assert "Every request that had come was answered." in server.stdout.read()
         assert server.stderr.read() == ""
         assert server.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("n_stops", "said"),
+    [
+        (1, "Every request that had come was answered."),
+        (2, "1 request that had come got no answer"),
+    ],
+)
+def test_what_it_says_when_it_stops_is_so(
+    model: Askew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_stops: int, said: str
+) -> None:
+    model.save(tmp_path / "m.askew")
+    ports: Queue[int] = Queue()
+    listen = listening.listen
+
+    def listened(host: str, port: int) -> socket.socket:
+        listener = listen(host, port)
+        ports.put(listener.getsockname()[1])
+        return listener
+
+    def stop() -> bytes:
+        with socket.create_connection(("127.0.0.1", ports.get(timeout=30)), 30) as caller:
+            head = f"POST /api/score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {JSON}\r\n"
+            whole = json.dumps({"rows": [ROW]}).encode()
+            caller.sendall(
+                f"{head}Content-Length: {len(whole)}\r\nExpect: 100-continue\r\n\r\n".encode()
+            )
+            caller.recv(100)  # it waits for the body
+            for _ in range(n_stops):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.2)  # two at once would be one
+            if n_stops == 1:
+                caller.sendall(whole)
+            return caller.recv(1000)
+
+    monkeypatch.setattr(listening, "listen", listened)
+    with ThreadPoolExecutor(1) as pool:
+        stopped = pool.submit(stop)
+        ran = CliRunner().invoke(commands, ["serve", str(tmp_path / "m.askew"), "--port", "0"])
+        assert stopped.result().startswith(b"HTTP/1.1 200" if n_stops == 1 else b"")
+    assert (ran.exit_code, said in ran.output) == (0, True), ran.output
 
 
 def test_it_refuses_to_open_to_others_without_a_token(tmp_path: Path) -> None:
@@ -908,3 +1220,13 @@ def test_a_request_of_a_very_wide_model_is_bounded_by_its_features(model: Askew)
     with pytest.raises(DataError, match="100,001 rows"):
         reader.limits.check(100_001)
     assert reader.limits.n_rows == 100_000
+
+
+def test_a_caller_that_fails_ends_the_benchmark() -> None:
+    bench = pytest.importorskip("serving")
+
+    def ask(http: httpx.Client) -> None:
+        raise AssertionError("status 500")
+
+    with pytest.raises(AssertionError, match="status 500"):
+        bench.called(ask, BASE, 0.0, 2)

@@ -34,7 +34,7 @@ def hosts_of(host: str) -> Collection[str]:
     A page of another site can point a name of its own at this machine (DNS rebinding), but not a
     name from this list. An address of all interfaces may be asked for by any address: ``"*ip"``.
     """
-    names = {"127.0.0.1", "localhost", "::1", host}
+    names = {"127.0.0.1", "localhost", "::1", host.lower()}
     try:
         return names | ({"*ip"} if ip_address(host).is_unspecified else set())
     except ValueError:

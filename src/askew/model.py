@@ -22,7 +22,8 @@ from askew.errors import DataError, FitError, LabelWarning, MethodError, ModelFi
 from askew.labels import Label, Labels, Reading, read_labels
 from askew.rankers import Blend, Ranker
 from askew.ranking import COLUMNS, order_of, shared_ranks, with_columns
-from askew.table import array_frame, content_keys, row_keys, to_frame
+from askew.strategies import Pool, choose, explain, random_order
+from askew.table import Opened, array_frame, open_frame, row_keys
 from askew.table.encode import encode
 from askew.table.schema import Schema, check_columns, infer_schema
 from askew.threshold import (
@@ -38,24 +39,6 @@ from askew.threshold import (
 GRID = np.linspace(0, 1, 1001)
 EXPLAINED = 1000  # rows that rank() explains unless told otherwise
 KEPT = 10_000  # highest training scores that a model keeps: alerts are then set without the table
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A user's table, opened: its frame without the id column, and its rows' keys."""
-
-    frame: nw.DataFrame[Any]  # as given, the id column included; what rank() gives back
-    columns: nw.DataFrame[Any]  # what the schema sees
-    keys: list[Hashable] | None
-    named: bool  # whether keys were chosen by the user, and so mean the same in another table
-    from_array: bool = False
-
-    def names(self, rows: list[int] | None = None) -> list[str]:
-        """Name rows (all where None) as text: by the user's keys, else by what they hold."""
-        if self.named and self.keys is not None:
-            chosen = range(len(self.keys)) if rows is None else rows
-            return [str(self.keys[row]) for row in chosen]
-        return content_keys(self.columns if rows is None else self.columns[rows])
 
 
 @dataclass(frozen=True)
@@ -237,12 +220,21 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
 
     def score_prepared(self, prepared: Prepared) -> NDArray[np.float64]:
         """Give what ``decision_function`` gives for the rows of a prepared table."""
-        return self._score(prepared.x)
+        return self.score_encoded(prepared.x)
+
+    def members_prepared(self, prepared: Prepared) -> NDArray[np.float64] | None:
+        """Score the rows of a prepared table by each of the ranker's members.
+
+        Returns
+        -------
+        (n, members), on one scale, or None where there are not several.
+        """
+        return self._members(prepared.x)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Score rows (n, d) -> (n,): higher is more anomalous, above 0 is called an anomaly."""
         check_is_fitted(self)
-        return self._score(encode(self.schema_, self._open(X).columns))
+        return self.score_encoded(encode(self.schema_, self._open(X).columns))
 
     def rank(
         self,
@@ -278,7 +270,7 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         table = self._open(X)
         x = encode(self.schema_, table.columns)
-        scores = self._score(x)
+        scores = self.score_encoded(x)
         order = order_of(scores, x)
         rank = np.empty(len(scores), np.int64)
         rank[order] = shared_ranks(scores[order])
@@ -286,7 +278,7 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         new = dict.fromkeys(COLUMNS)
         values: dict[str, Any] = {
             "askew_score": scores,
-            "askew_percentile": self._percentile(scores),
+            "askew_percentile": self.percentile_of(scores),
             "askew_rank": rank,
             "askew_verdict": self._shown_verdicts(table, x, verdicts),
         }
@@ -296,11 +288,93 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
             table.frame, {name: values[name] for name in new}, order if sort else None
         )
 
+    def next(self, X: Any, n: int = 10, *, strategy: str = "mixed") -> Any:
+        """Give the rows whose verdict helps most, best first.
+
+        Each call chooses anew. For judging with others, undo and honest estimates of what
+        remains see ``askew.review.session.Session``, which keeps what was asked.
+
+        Parameters
+        ----------
+        X
+            The table of the fit, or a later one with the same columns.
+        n
+            How many, 1 or more; fewer come where fewer are not judged.
+        strategy
+            A name in ``askew.strategies.STRATEGIES``.
+
+        Returns
+        -------
+        DataFrame or Table
+            Of the kind given (a pyarrow Table for an array), pandas' index kept: the rows as they
+            are, then ``askew_score``, ``askew_rank`` (among the rows of X), ``askew_asked`` (why
+            it is asked) and ``askew_reason_1`` to ``_3`` (why it stands out).
+
+        Raises
+        ------
+        MethodError
+            ``n`` is below 1, or there is no such strategy.
+        """
+        check_is_fitted(self)
+        table = self._open(X)
+        x = encode(self.schema_, table.columns)
+        scores, label = self.score_encoded(x), self._known_on(table, x)
+        seed = self.random_state if isinstance(self.random_state, int | np.integer) else 0
+        pool = Pool(
+            scores=scores,
+            members=self._members(x),
+            label=label,
+            x=x,
+            cut=0.0,
+            order=random_order(table.names(), int(seed)),
+            passed=np.zeros(len(x), np.bool_),
+            asked=int((label != Label.UNLABELED).sum()),
+        )
+        generator = np.random.default_rng([int(seed), pool.asked])
+        picks = choose(pool, n, strategy=strategy, generator=generator)
+        rows = [pick.row for pick in picks]
+        said = self.explain_encoded(table.columns[rows], x[rows]) if rows else []
+        values: dict[str, Any] = {
+            "askew_score": scores[rows],
+            "askew_rank": [1 + int((scores > scores[row]).sum()) for row in rows],
+            "askew_asked": [explain(pool, pick) for pick in picks],
+        }
+        for i in range(3):
+            values[f"askew_reason_{i + 1}"] = [r[i].text if len(r) > i else None for r in said]
+        return with_columns(table.frame[rows], values, None)
+
     def explain(self, X: Any, *, top: int = 3) -> list[list[reasons.Reason]]:
         """Say for each row of (n, d) which columns make it stand out, the strongest first."""
         check_is_fitted(self)
         table = self._open(X)
-        return self._reasons(table.columns, encode(self.schema_, table.columns), top)
+        return self.explain_encoded(table.columns, encode(self.schema_, table.columns), top=top)
+
+    def score_encoded(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Give what ``decision_function`` gives for encoded rows (n, n_features) -> (n,)."""
+        scores: NDArray[np.float64] = self.ranker_.decision_function(x) - self.offset_
+        return scores
+
+    def percentile_of(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give the share of the training rows that score lower (n,) -> (n,), 0 to 100."""
+        return 100 * np.interp(scores + self.offset_, self.quantiles_, GRID)
+
+    def explain_encoded(
+        self, columns: nw.DataFrame[Any], x: NDArray[np.float32], *, top: int = 3
+    ) -> list[list[reasons.Reason]]:
+        """Give what ``explain`` gives for rows that are encoded already.
+
+        Parameters
+        ----------
+        columns
+            The rows, (n, d): the columns of the fit in their order.
+        x
+            The same encoded, (n, n_features).
+        top
+            Reasons a row, at the most.
+        """
+        if columns.columns != list(self.schema_.names):  # an array, matched by position
+            columns = columns.rename(dict(zip(columns.columns, self.schema_.names, strict=True)))
+        return reasons.explain(self.score_encoded, self.schema_, columns, x, top=top)
 
     def set_threshold(
         self,
@@ -423,7 +497,11 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         return np.stack([1 - p, p], axis=1)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one file; ``askew.load`` reads it. No row of the table is in it."""
+        """Write the model to one file; ``askew.load`` reads it.
+
+        No row of the table is in it, but for one ranker: an ``ActiveBlend`` keeps the judged rows,
+        as the ranks of their cells.
+        """
         check_is_fitted(self)
         persist.save(self, path)
 
@@ -506,15 +584,10 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         """Open a table, check its columns against those of the fit unless this is one."""
         if not nw.dependencies.is_into_dataframe(nw.to_native(X, pass_through=True)):
             return self._open_array(X, reset)
-        frame = to_frame(X)
-        keys = self._keys(X)
-        columns = frame if self.id_column is None else frame.drop(self.id_column)
+        table = open_frame(X, self.id_column)
         if not reset:
-            check_columns(self.schema_, columns)
-        named = self.id_column is not None or (
-            keys is not None and type(frame.to_native().index).__name__ != "RangeIndex"
-        )
-        return Opened(frame, columns, keys, named)
+            check_columns(self.schema_, table.columns)
+        return table
 
     def _open_array(self, X: Any, reset: bool) -> Opened:
         # Not finite: the schema says which cell it is.
@@ -585,9 +658,10 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         if not self.schema_.from_array:
             self.feature_names_in_ = np.array(self.schema_.names, dtype=object)
 
-    def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        scores: NDArray[np.float64] = self.ranker_.decision_function(x) - self.offset_
-        return scores
+    def _members(self, x: NDArray[np.float32]) -> NDArray[np.float64] | None:
+        members = getattr(self.ranker_, "member_scores", None)
+        several: NDArray[np.float64] | None = None if members is None else members(x)
+        return None if several is None or several.shape[1] < 2 else several
 
     def _evidence(self, X: Any, verdicts: Any, *, must: bool) -> Evidence:
         """Score a table's rows, the judged ones by models that have not seen their verdicts.
@@ -639,33 +713,26 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         scores: NDArray[np.float64] = ranker.decision_function(x)
         return scores
 
-    def _percentile(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        return 100 * np.interp(scores + self.offset_, self.quantiles_, GRID)
-
-    def _reasons(
-        self, frame: nw.DataFrame[Any], x: NDArray[np.float32], top: int = 3
-    ) -> list[list[reasons.Reason]]:
-        if frame.columns != list(self.schema_.names):  # an array, matched by position
-            frame = frame.rename(dict(zip(frame.columns, self.schema_.names, strict=True)))
-        return reasons.explain(self._score, self.schema_, frame, x, top=top)
-
     def _said(
         self, table: Opened, x: NDArray[np.float32], rows: NDArray[np.intp]
     ) -> list[list[str]]:
         """Word the reasons of some rows; the others have none."""
         said: list[list[str]] = [[] for _ in range(len(x))]
-        found = self._reasons(table.columns[rows.tolist()], x[rows])
+        found = self.explain_encoded(table.columns[rows.tolist()], x[rows])
         for row, why in zip(rows, found, strict=True):
             said[row] = [reason.text for reason in why]
         return said
 
     def _shown_verdicts(self, table: Opened, x: NDArray[np.float32], verdicts: Any) -> Any:
         if verdicts is None:
-            verdicts = dict(self._verdicts_on(table, x, must=False))
-            keys = table.keys if table.keys is not None else range(len(x))
-            at = [verdicts.get(key) for key in keys]
-            return read_labels(at, n_rows=len(x)).words()
+            return Labels(self._known_on(table, x), np.zeros(len(x), np.bool_)).words()
         return read_labels(verdicts, n_rows=len(x), keys=table.keys).words()
+
+    def _known_on(self, table: Opened, x: NDArray[np.float32]) -> NDArray[np.int8]:
+        """Give the labels (n,) of the fit on the rows of a table that are the same."""
+        verdicts = self._verdicts_on(table, x, must=False)
+        keys = table.keys if table.keys is not None else range(len(x))
+        return np.array([verdicts.get(key, Label.UNLABELED) for key in keys], np.int8)
 
     def _verdicts_on(
         self, table: Opened, x: NDArray[np.float32], *, must: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -30,6 +31,18 @@ def visits(browser: Browser) -> Iterator[Visits]:
     yield visits
     visits.close()
     assert visits.faults == []
+
+
+@pytest.fixture
+def away(visits: Visits) -> Iterator[Visits]:
+    """Give visits to which a server that is not there is no fault."""
+    visits.refused = {403}
+    yield visits
+    visits.close()  # the last messages come with it
+    told = (
+        r"net::ERR_|in the console: (htmx:(afterRequest|sendError|timeout)|Response Status Error)"
+    )
+    visits.faults = [fault for fault in visits.faults if not re.search(told, fault)]
 
 
 @pytest.fixture(scope="package")

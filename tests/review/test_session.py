@@ -19,8 +19,8 @@ from askew.model import Askew
 from askew.rankers import Blend
 from askew.review.session import Session
 from askew.review.store import Store, open_store
-from askew.review.strategies import CYCLE
 from askew.review.verdicts import Judgment, Verdict
+from askew.strategies import CYCLE
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 import askew.review.picture
-import askew.review.strategies
+import askew.strategies
 from askew.cli.main import main
 from askew.errors import DataError, FitError, LabelError, MethodError
 from askew.labels import read_labels
@@ -123,7 +123,7 @@ def test_a_seed_decides_every_draw() -> None:
 
 def test_no_row_is_asked_twice_and_the_budget_ends_with_the_rows() -> None:
     x, y = blobs(n=60, n_odd=6)
-    for strategy in askew.review.strategies.STRATEGIES:
+    for strategy in askew.strategies.STRATEGIES:
         played = simulate(x, y, budget=500, strategy=strategy, ranker=FirstColumn())
         assert sorted(played.order.tolist()) == list(range(60))
         assert played.found[-1] == played.static[-1] == 6

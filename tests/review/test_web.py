@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -252,6 +252,44 @@ def test_the_queue_mode_holds_from_the_next_card_on(site: Site) -> None:
     refused = site.client.post("/mode", data={"csrf": csrf_in(text), "strategy": "best"})
     assert refused.status_code == 422
     assert site.desk.strategy == "random"
+
+
+def test_a_mode_chosen_while_cards_are_made_leaves_none_without_a_lease(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = key_in(site.get())
+    settle(site.desk)
+    site.desk.judge(key, "normal")
+    site.desk.view()
+    begun, go, make = threading.Event(), threading.Event(), site.desk.maker.make
+
+    def slow(*given: object) -> object:
+        begun.set()
+        go.wait(20)
+        return make(*given)  # type: ignore[arg-type]
+
+    def reasons() -> list[str]:
+        """Say why the cards behind are asked; all that is shown, and nothing else, is leased."""
+        asked = {one.key: one.why for one in site.session.store.questions("ana")}
+        under_hand = site.desk._current
+        assert under_hand is not None
+        asked.pop(under_hand.key)
+        assert set(asked) == {card.key for card in site.desk._queue}
+        return list(asked.values())
+
+    monkeypatch.setattr(site.desk.maker, "make", slow)
+    with ThreadPoolExecutor(2) as others:
+        fill = others.submit(site.desk._fill)
+        assert begun.wait(20)
+        mode = others.submit(site.desk.set_mode, "random")
+        wait([mode], 0.2)  # time to go wrong
+        go.set()
+        fill.result()
+        mode.result()
+    assert reasons() == []
+    site.desk.go_on()
+    settle(site.desk)
+    assert set(reasons()) == {"random"}
 
 
 def test_cards_nobody_saw_are_free_when_the_desk_closes(

@@ -113,12 +113,16 @@ def test_a_port_that_is_taken_is_said_before_the_table_is_read(tmp_path: Path) -
 
 
 def test_a_token_file_must_hold_a_token(table: Path, tmp_path: Path) -> None:
-    for text in ("", "short\n", "ünsafe-but-long-enough\n"):
+    for text, said in (
+        ("", "has 0 characters; a token has 16 or more"),
+        ("short\n", "has 5 characters; a token has 16 or more"),
+        ("ünsafe-but-long-enough\n", "holds a character that is not ASCII; a token"),
+    ):
         (tmp_path / "token").write_text(text, encoding="utf-8")
         given = ["review", str(table), "--token-file", str(tmp_path / "token")]
         ran = CliRunner().invoke(app, given)
         assert isinstance(ran.exception, FileError)
-        assert "16 or more" in str(ran.exception)
+        assert f"the first line {said}" in str(ran.exception)
     ran = CliRunner().invoke(app, ["review", str(table), "--token-file", str(tmp_path / "none")])
     assert isinstance(ran.exception, FileError)
 

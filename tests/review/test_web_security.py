@@ -152,6 +152,7 @@ def test_only_our_own_names_are_answered(site: Site, host: str, status: int) -> 
 
 def test_names_of_a_host_that_others_reach() -> None:
     assert "review.example" in hosts_of("review.example")
+    assert "mybox.lan" in hosts_of("MyBox.lan")  # as a browser sends it
     assert "*ip" in hosts_of("0.0.0.0")
     assert "*ip" not in hosts_of("192.168.0.7")
     assert [is_loopback(h) for h in ("127.0.0.1", "127.9.9.9", "::1", "localhost")] == [True] * 4

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from askew.cli.main import app
 from askew.errors import FileError
 from askew.review.store import open_store
+from askew.review.verdicts import Line
 from askew.review.web import users as users_room
 from askew.review.web.desk import AHEAD
 from askew.review.web.security import Keys
@@ -198,6 +199,22 @@ def test_names_that_were_tried_are_forgotten_beyond_a_number(
     for i in range(9):
         attempts.begin(f"name {i}")
     assert list(attempts._names) == ["name 6", "name 7", "name 8"]
+
+
+def test_attempts_that_have_to_wait_make_no_other_name_be_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Attempts, "KEPT", 3)
+    now = [0.0]
+    attempts = Attempts(lambda: now[0])
+    for _ in range(50):
+        while wait := attempts.begin("ana"):
+            now[0] += wait
+    assert attempts.begin("ana") == 300
+    for i in range(9):
+        assert attempts.begin(f"name {i}") > 0
+    assert list(attempts._names) == ["ana"]
+    assert attempts.begin("ana") == 300
 
 
 # -- signing in ------------------------------------------------------------------------------------
@@ -397,6 +414,30 @@ def test_a_reviewer_who_was_long_away_gets_rows_that_nobody_else_has(site: Site)
     settle(ana.desk)
     shown = {back, *(card.key for card in ana.desk._queue)}
     assert shown.isdisjoint({bos, *(card.key for card in bo.desk._queue)})
+
+
+def test_a_row_that_another_has_in_hand_stays_theirs_when_its_verdict_is_taken_back(
+    site: Site,
+) -> None:
+    ana, bo = seated(site, "ana"), seated(site, "Bo <b>")
+    row = key_in(ana.get())
+    question = site.session.store.questions("ana")[0]
+    under_hand = key_in(ana.post("/judge", key=row, verdict="normal"))
+    undo = site.session.undo
+
+    def meanwhile(reviewer: str) -> Line | None:
+        line = undo(reviewer)
+        site.session.store.lease([question], 1, "Bo <b>")
+        return line
+
+    site.session.undo = meanwhile  # type: ignore[method-assign, assignment]
+    text = ana.post("/undo")
+    assert key_in(text) == under_hand
+    assert site.session.standing == {}
+    assert site.session.store.leased()[row] == "Bo <b>"
+    settle(ana.desk)
+    assert row not in {card.key for card in ana.desk._queue}
+    assert row in {key_in(bo.get()), *(card.key for card in bo.desk._queue)}
 
 
 def test_every_desk_is_closed_when_the_server_stops(

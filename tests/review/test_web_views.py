@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import re
-import weakref
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from askew.review.estimates import Estimate
 from askew.review.verdicts import Judgment, Verdict
 from askew.review.web import thresholds
 from askew.review.web.charts import curve_chart, threshold_chart
+from askew.review.web.common import KEPT
 from askew.review.web.curves import BINS, GROUPS, POINTS, Curve, Histogram, curve_of
-from askew.review.web.kept import MOST, kept
 from askew.review.web.thresholds import DRAWN, Stop, stops_of, threshold_of
 from tests.review.web import Site, site_on, words_in
 
@@ -135,7 +135,7 @@ def test_the_table_beside_the_chart_holds_its_estimates(judged: Site) -> None:
 
 
 def test_neighbors_in_the_chart_are_joined_only_where_both_are_known(judged: Site) -> None:
-    view = threshold_of(judged.session, 20)
+    view = threshold_of(judged.desk, 20)
     known = Estimate(0.5, 0.25, 0.75, 0.9, 30)
     missing = Estimate(None, None, None, 0.9, 3, 17)
     precision = [known, known, missing, known]
@@ -163,6 +163,7 @@ def test_the_slider_stops_lead_to_their_numbers(judged: Site) -> None:
     # Between two stops the slider stands at the lower one; the number is the exact one.
     text = judged.get("/threshold?alerts=73")
     assert re.search(rf'type="range"[^>]* value="{stops.index(50)}"[^>]*"73 alerts"', text)
+    assert 'aria-valuetext="1 alert"' in judged.get("/threshold?alerts=1")
 
 
 @pytest.mark.parametrize(
@@ -392,19 +393,38 @@ def test_the_picture_rests_on_few_estimates_however_long_the_table(
     judged: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thresholds, "stops_of", lambda n: list(range(1, n + 1)))
-    drawn = [stop.alerts for stop in threshold_of(judged.session).drawn]
+    drawn = [stop.alerts for stop in threshold_of(judged.desk).drawn]
     assert len(drawn) == DRAWN
     assert (drawn[0], drawn[-1]) == (1, 200)
 
 
-def test_little_is_kept_and_no_session(payments: pd.DataFrame, tmp_path: Path) -> None:
-    with site_on(payments, tmp_path) as site:
-        made = []
-        for i in [*range(MOST + 1), MOST, 0]:
-            kept(site.session, i, lambda i=i: made.append(i))  # type: ignore[misc]
-        assert made == [*range(MOST + 1), 0]
-        threshold_of(site.session)
-        session = weakref.ref(site.session)
-    del site
-    gc.collect()
-    assert session() is None
+def test_little_is_kept(site: Site) -> None:
+    made = []
+    for i in [*range(KEPT + 1), KEPT, 0]:
+        site.desk.kept(i, lambda i=i: made.append(i))  # type: ignore[misc]
+    assert made == [*range(KEPT + 1), 0]
+    assert len(site.desk._common._results) == KEPT
+
+
+def test_what_failed_is_made_anew(site: Site) -> None:
+    with pytest.raises(ZeroDivisionError):
+        site.desk.kept("it", lambda: 1 // 0)
+    assert site.desk.kept("it", lambda: 7) == 7
+
+
+def test_what_another_asks_is_not_waited_for_unless_it_is_the_same(site: Site) -> None:
+    begun, go, made = threading.Event(), threading.Event(), []
+
+    def slow() -> bool:
+        begun.set()
+        made.append("slow")
+        return go.wait(20)
+
+    with ThreadPoolExecutor(2) as others:
+        first = others.submit(site.desk.kept, "slow", slow)
+        assert begun.wait(20)
+        same = others.submit(site.desk.kept, "slow", slow)
+        wait([same], 0.2)  # time to go wrong
+        site.desk.kept("quick", go.set)
+        assert (first.result(), same.result()) == (True, True)
+    assert made == ["slow"]

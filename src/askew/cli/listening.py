@@ -37,10 +37,15 @@ def token_in(path: str) -> str:
         token = (Path(path).read_text(encoding="utf-8").splitlines() or [""])[0].strip()
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"the token file {path} cannot be read: {error}") from error
-    if len(token) < SHORTEST or not token.isascii():
+    fault = ""
+    if len(token) < SHORTEST:
+        fault = f"has {len(token)} characters"
+    elif not token.isascii():
+        fault = "holds a character that is not ASCII"
+    if fault:
         raise FileError(
-            f"{path}: the first line has {len(token)} characters; a token has {SHORTEST} or more, "
-            "letters, digits and signs. `openssl rand -hex 24` makes one"
+            f"{path}: the first line {fault}; a token has {SHORTEST} or more, letters without "
+            "accents, digits and signs. `openssl rand -hex 24` makes one"
         )
     return token
 

@@ -205,13 +205,9 @@ def _merged(labels: Labels, said: Mapping[int, Standing]) -> Labels:
 
 def keys_of(opened: Opened) -> list[str]:
     """Name each row of an opened file as its store does."""
-    from askew import model
-    from askew.table import row_keys, to_frame
+    from askew.table import open_frame
 
-    frame, id_column = to_frame(opened.table), opened.id_column
-    named = id_column is not None
-    columns = frame if id_column is None else frame.drop(id_column)
-    return model.Opened(frame, columns, row_keys(opened.table, id_column), named).names()
+    return open_frame(opened.table, opened.id_column).names()
 
 
 def find_keys(given: Sequence[str], keys: Sequence[str], opened: Opened) -> list[str]:

@@ -62,14 +62,12 @@ def next_(
     random, on which the estimates of what remains rest.
     """
     from askew.cli import loop, tables
-    from askew.errors import MethodError
 
     kinds = kinds_of(kind)
     with busy("Reading"):
-        from askew.review.strategies import STRATEGIES
+        from askew.strategies import check_strategy
 
-        if strategy not in STRATEGIES:
-            raise MethodError(f"there is no strategy {strategy!r}; give {', '.join(STRATEGIES)}")
+        check_strategy(strategy)
         opened = tables.open_file(
             file, label=label, id_column=id_column, zero_unlabeled=zero_unlabeled
         )

@@ -81,4 +81,8 @@ def serve(
             )
             say("Stop with Ctrl-C.")
             listening.serve(service.app, listener)
-    say("Stopped. Every request that had come was answered.")
+        n = service.metrics.unanswered
+    if n:
+        say(f"Stopped. {n:,} {'request' if n == 1 else 'requests'} that had come got no answer.")
+    else:
+        say("Stopped. Every request that had come was answered.")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
-from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import ThreadpoolController
 
 from askew.errors import FitError, ModelFileError
 from askew.labels import Label, read_labels
+from askew.rankers.threads import one_thread
 
 CHUNK = 2048
 LANES = 16
@@ -127,18 +124,6 @@ class Ranker(BaseEstimator, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def _restore(self, state: dict[str, Any]) -> None: ...
-
-
-def one_thread() -> AbstractContextManager[object]:
-    """Hold the matrix libraries to one thread: sums are then the same whatever the machine."""
-    context: AbstractContextManager[object] = _libraries(len(sys.modules)).limit(limits=1)
-    return context
-
-
-@lru_cache(maxsize=1)
-def _libraries(n_modules: int) -> ThreadpoolController:
-    """Find the matrix libraries, which takes milliseconds; anew once more modules are loaded."""
-    return ThreadpoolController()
 
 
 def stays(x: Any) -> bool:

@@ -23,11 +23,10 @@ from askew.labels import Label, Labels, read_labels
 from askew.model import Askew, Prepared
 from askew.rankers import ActiveBlend
 from askew.review.estimates import Estimates, StoppingHint, estimate, stopping_hint
-from askew.review.shuffle import random_order
 from askew.review.store import Store
-from askew.review.strategies import Pick, Pool, choose, explain
 from askew.review.verdicts import Judgment, Line, Question, Rule, Standing, Verdict, standings
-from askew.table import to_frame
+from askew.strategies import Pick, Pool, choose, explain, random_order
+from askew.table import open_frame
 from askew.table.encode import encode
 from askew.table.schema import check_columns
 
@@ -103,7 +102,7 @@ class Session:
         ranking of this table is in force until the first refit, which learns from this table and
         its verdicts alone: what the model knows from verdicts on other rows ends there.
     strategy
-        Which rows to ask: a name in ``askew.review.strategies.STRATEGIES``.
+        Which rows to ask: a name in ``askew.strategies.STRATEGIES``.
     reviewer
         Who judges here; `ask`, `tell` and `undo` take another one.
     rule
@@ -299,7 +298,7 @@ class Session:
             self.prepared, labels, before=None if before is None else before.model
         )
         scores = model.score_prepared(self.prepared)
-        return Ranking(model, number, scores, _members(model, self.prepared.x))
+        return Ranking(model, number, scores, model.members_prepared(self.prepared))
 
     # -- knowing -----------------------------------------------------------------------------------
 
@@ -418,17 +417,9 @@ def _question(
     return Question(keys[pick.row], pick.why, int(higher.sum()), ranking.model.id_)
 
 
-def _members(model: Askew, x: NDArray[np.float32]) -> NDArray[np.float64] | None:
-    """Score the rows (n, d) by each member (n, m); None where there are not several."""
-    members = getattr(model.ranker_, "member_scores", None)
-    several: NDArray[np.float64] | None = None if members is None else members(x)
-    return None if several is None or several.shape[1] < 2 else several
-
-
 def _plan_of(model: Askew, table: Any) -> Askew:
     """Give what fits anew as a fitted model was: its ranker, its kinds of columns, its seed."""
-    frame = to_frame(table)
-    check_columns(model.schema_, frame if model.id_column is None else frame.drop(model.id_column))
+    check_columns(model.schema_, open_frame(table, model.id_column).columns)
     kinds = {
         column.name: str(column.kind) if column.used else "ignore"
         for column in model.schema_.columns
@@ -441,4 +432,4 @@ def _first_ranking(model: Askew, prepared: Prepared) -> Ranking:
     """Rank a table by a model that was fitted before, perhaps on another one."""
     columns = prepared.table.columns
     read = replace(prepared, schema=model.schema_, x=encode(model.schema_, columns))
-    return Ranking(model, 0, model.score_prepared(read), _members(model, read.x))
+    return Ranking(model, 0, model.score_prepared(read), model.members_prepared(read))

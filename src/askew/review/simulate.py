@@ -14,9 +14,7 @@ from askew.labels import Label, read_labels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from askew.review.strategies import Pool
-
-BY_SCORE = ("suspicious", "random")  # strategies that never look at members, which cost time
+    from askew.strategies import Pool
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +123,7 @@ def simulate(
         A ranker of ``askew.rankers``, or an estimator with ``fit(X, y)`` and
         ``decision_function(X)`` such as ``askew.deep.Detector``; ``ActiveBlend()`` where None.
     strategy
-        How rows are chosen: a name in ``askew.review.strategies.STRATEGIES``.
+        How rows are chosen: a name in ``askew.strategies.STRATEGIES``.
 
     Raises
     ------
@@ -146,6 +144,7 @@ def simulate(
     [1, 2, 3, 4, 5, 5, 5, 5, 5, 5]
     """
     from askew.rankers import ActiveBlend, IsolationTrees
+    from askew.strategies import BY_SCORE
 
     if not isinstance(budget, int | np.integer) or budget < 1:
         raise MethodError(f"budget is {budget!r}; expected how many rows to ask, 1 or more")
@@ -265,7 +264,7 @@ class _Player:
 
     def pool(self, label: NDArray[np.int8], stream: NDArray[np.intp]) -> Pool:
         """Rank the rows as things stand."""
-        from askew.review.strategies import Pool
+        from askew.strategies import Pool
         from askew.threshold import default_cut
 
         scores, members = self._forest, None
@@ -306,7 +305,7 @@ def _play(
     generator: np.random.Generator,
 ) -> NDArray[np.intp]:
     """Ask and tell ``budget`` times; give the rows asked, (budget,)."""
-    from askew.review.strategies import choose
+    from askew.strategies import choose
 
     label = np.full(len(odd), Label.UNLABELED, np.int8)
     asked = np.empty(budget, np.intp)

@@ -19,7 +19,7 @@ from askew.errors import DataError
 from askew.http import hosts_of
 from askew.model import Askew
 from askew.serving import metrics as counting
-from askew.serving.batching import Batcher, Scored
+from askew.serving.batching import STOPPED, Batcher, Scored
 from askew.serving.bodies import STREAM, TYPES, Reader, Rows
 from askew.serving.described import COMMON, SCORING, Health, ScoreReply, body_of, problems
 from askew.serving.faults import BrokenBodyError, BusyError, TooLargeError
@@ -106,7 +106,9 @@ class Service:
             return await self._score(request, reasons)
 
         async def healthz() -> Health:
-            """Tell that the service runs."""
+            """Tell that the service runs, and scores."""
+            if not self.batcher.is_running:
+                raise HTTPException(503, STOPPED)
             return Health(status="ok", model=self._model)
 
         async def metrics() -> Response:
@@ -128,7 +130,7 @@ class Service:
             },
             openapi_extra={"requestBody": body_of(self.reader), **guarded},
         )
-        app.add_api_route(HEALTH, healthz, responses=problems(*COMMON))
+        app.add_api_route(HEALTH, healthz, responses=problems(*COMMON, 503))
         app.add_api_route(
             METRICS,
             metrics,
@@ -147,21 +149,31 @@ class Service:
 
     async def _score(self, request: Request, n_reasons: int) -> Response:
         content_type = _content_type(request)
-        size = int(request.headers.get("content-length", self.largest))
+        size = self._size_of(request)
         self._room.enter(size)
         try:
             body = await _body_of(request)
             loop = asyncio.get_running_loop()
             rows = await loop.run_in_executor(self._reading, self.reader.read, body, content_type)
             del body
-            scored = await asyncio.wrap_future(self.batcher.submit(rows, n_reasons))
-            self.metrics.scored(len(rows))
-            written = _as_arrow if STREAM in request.headers.get("accept", "") else _as_json
-            return await loop.run_in_executor(None, written, self._model, rows, scored)
+            waiting = self.batcher.submit(rows, n_reasons)
+            try:
+                scored = await asyncio.wrap_future(waiting)
+                self.metrics.scored(len(rows))
+                written = _as_arrow if STREAM in request.headers.get("accept", "") else _as_json
+                return await loop.run_in_executor(None, written, self._model, rows, scored)
+            finally:
+                self.batcher.release(rows, n_reasons)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody hears it
         finally:
             self._room.leave(size)
+
+    def _size_of(self, request: Request) -> int:
+        """Give the bytes that a body may have, before it is there."""
+        if "transfer-encoding" in request.headers:  # then a length that is told holds nobody to it
+            return self.largest
+        return int(request.headers.get("content-length", self.largest))
 
 
 class _Room:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Condition, Thread
@@ -14,13 +14,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from askew.model import GRID, Askew
-from askew.reasons import Reason, explain
+from askew.model import Askew
+from askew.reasons import Reason
 from askew.serving.bodies import Rows
-from askew.serving.faults import BusyError
+from askew.serving.faults import BusyError, TooLargeError
 
 BATCH = 1024  # rows scored at a time: what a short request waits for behind a long one
-HELD = 512 * 1024 * 1024  # bytes of rows that wait
+HELD = 512 * 1024 * 1024  # bytes of rows that wait, and of what is found of them
+REASON = 256  # bytes of a reason
+STOPPED = "scoring has stopped; start the server again"
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +94,8 @@ class Batcher:
 
     Each batch takes as many rows of every request that waits, so that a long one does not hold up
     the others. Rows are scored and explained each by itself: what stands beside them changes
-    nothing. Close it, or use it as a context.
+    nothing. Rows and what is found of them are held until ``release``. Close it, or use it as a
+    context.
 
     Parameters
     ----------
@@ -111,23 +114,47 @@ class Batcher:
         self._thread = Thread(target=self._run, name="askew-scoring", daemon=True)
         self._thread.start()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether what is submitted will be scored."""
+        return self._thread.is_alive()
+
     def submit(self, rows: Rows, n_reasons: int) -> Future[Scored]:
         """Line rows up to be scored, each with so many reasons at the most.
 
         Raises
         ------
+        TooLargeError
+            The rows and their reasons are more than is held at all.
         BusyError
-            Too much waits already.
+            Too much is held already, or nothing is scored any more.
         """
+        cost = self._cost(rows, n_reasons)
+        if cost > HELD:
+            raise TooLargeError(
+                f"the rows and their reasons would take {cost:,} bytes, and {HELD:,} are held at "
+                "once; send fewer rows in a request, or ask for fewer reasons"
+            )
         job = _Job(rows, n_reasons)
         job.future.set_running_or_notify_cancel()  # nobody may cancel it from here on
         with self._changed:
-            if self._closed or (self._held and self._held + rows.n_bytes > HELD):
+            if self._closed:
+                raise BusyError(STOPPED)
+            if self._held + cost > HELD:
                 raise BusyError("too many rows are waiting; try again in a second")
-            self._held += rows.n_bytes
+            self._held += cost
             self._waiting.append(job)
             self._changed.notify()
         return job.future
+
+    def release(self, rows: Rows, n_reasons: int) -> None:
+        """Hold what was submitted, and what was found of it, no longer."""
+        with self._changed:
+            self._held -= self._cost(rows, n_reasons)
+
+    def _cost(self, rows: Rows, n_reasons: int) -> int:
+        """Give the bytes that a request takes until its reply is written."""
+        return rows.n_bytes + REASON * len(rows) * min(n_reasons, len(self.model.schema_.used))
 
     def close(self) -> None:
         """Score what waits, and take nothing more."""
@@ -143,12 +170,20 @@ class Batcher:
         self.close()
 
     def _run(self) -> None:
-        while pieces := self._next():
-            self._told(sum(len(piece.x) for piece in pieces))
-            try:
-                self._hand_out(pieces, self._scored(pieces))
-            except Exception:
-                self._one_by_one(pieces)
+        pieces: list[Piece] = []
+        try:
+            while pieces := self._next():
+                self._told(sum(len(piece.x) for piece in pieces))
+                self._score(pieces)
+        except BaseException:
+            _log.exception("scoring has stopped")
+        finally:
+            with self._changed:
+                self._closed = True
+                left = [*(piece.job for piece in pieces), *self._waiting]
+                self._waiting = []
+            for job in left:
+                self._fail(job, RuntimeError(STOPPED))
 
     def _next(self) -> list[Piece]:
         """Wait for rows; nothing where it was closed and all is done."""
@@ -159,33 +194,40 @@ class Batcher:
             self._waiting = [job for job in self._waiting if job.left]
             return pieces
 
-    def _one_by_one(self, pieces: list[Piece]) -> None:
-        """Score a batch again that failed as a whole: only the request at fault shall fail."""
-        for piece in pieces:
+    def _score(self, pieces: list[Piece]) -> None:
+        """Score a batch; where it fails as a whole, only the request at fault shall fail."""
+        try:
+            found = self._scored(pieces)
+        except Exception as error:
+            if len(pieces) > 1:
+                for piece in pieces:
+                    self._score([piece])
+                return
+            _log.exception("rows could not be scored")
+            self._fail(pieces[0].job, error)
+        else:
+            for piece, scored in zip(pieces, found, strict=True):
+                self._hand_out(piece, scored)
+
+    def _hand_out(self, piece: Piece, scored: Scored) -> None:
+        job = piece.job
+        job.parts.append(scored)
+        if piece.where.stop == len(job.rows):
             try:
-                self._hand_out([piece], self._scored([piece]))
-            except Exception as error:
-                _log.exception("rows could not be scored")
-                self._end(piece.job)
-                piece.job.future.set_exception(error)
-
-    def _hand_out(self, pieces: list[Piece], found: Iterable[Scored]) -> None:
-        for piece, scored in zip(pieces, found, strict=True):
-            job = piece.job
-            job.parts.append(scored)
-            if piece.where.stop == len(job.rows):
-                self._end(job)
                 job.future.set_result(Scored.joined(job.parts))
+            except Exception as error:
+                _log.exception("scores could not be handed out")
+                self._fail(job, error)
 
-    def _end(self, job: _Job) -> None:
+    def _fail(self, job: _Job, error: Exception) -> None:
         with self._changed:
-            self._held -= job.rows.n_bytes
             self._waiting = [other for other in self._waiting if other is not job]
+        if not job.future.done():
+            job.future.set_exception(error)
 
     def _scored(self, pieces: list[Piece]) -> list[Scored]:
-        x = np.concatenate([piece.x for piece in pieces])
-        score = self._score(x)
-        percentile = 100 * np.interp(score + self.model.offset_, self.model.quantiles_, GRID)
+        score = self.model.score_encoded(np.concatenate([piece.x for piece in pieces]))
+        percentile = self.model.percentile_of(score)
         ends = np.cumsum([len(piece.x) for piece in pieces])[:-1]
         return [
             Scored(*part)
@@ -197,11 +239,6 @@ class Batcher:
             )
         ]
 
-    def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Score encoded rows as ``Askew.decision_function`` does."""
-        score: NDArray[np.float64] = self.model.ranker_.decision_function(x) - self.model.offset_
-        return score
-
     def _explained(self, pieces: list[Piece]) -> list[list[list[Reason]]]:
         """Give each piece its rows' reasons; pieces whose columns have one type go together."""
         found: list[list[list[Reason]]] = [[[] for _ in piece.x] for piece in pieces]
@@ -212,9 +249,7 @@ class Batcher:
         for numbers in alike.values():
             chosen = [pieces[i] for i in numbers]
             said = iter(
-                explain(
-                    self._score,
-                    self.model.schema_,
+                self.model.explain_encoded(
                     nw.from_native(pa.concat_tables(p.table for p in chosen), eager_only=True),
                     np.concatenate([piece.x for piece in chosen]),
                     top=max(piece.job.n_reasons for piece in chosen),

@@ -68,11 +68,11 @@ _REFUSALS = {
     401: "no token, or not the right one",
     403: "sent by a page of another site",
     408: "a body that did not come in time",
-    413: "a body that is too large, or that would unpack to too much",
+    413: "a body that is too large, or that would take too much once unpacked and explained",
     415: "a content type, or a content encoding, that is not read",
     422: "rows that the model cannot read",
     500: "a fault of Askew's own",
-    503: "too much is waiting; try again after the seconds in Retry-After",
+    503: "too much is waiting: try again after the seconds in Retry-After; or scoring has stopped",
 }
 
 COMMON = (400, 401, 403, 413, 500)

@@ -74,6 +74,13 @@ class Metrics:
         with self._lock:
             self._batches.add(n_rows)
 
+    @property
+    def unanswered(self) -> int:
+        """Requests that have come and got no reply, or have none yet."""
+        with self._lock:
+            gone = sum(n for (_, status), n in self._requests.items() if not status)
+            return self._in_flight + gone
+
     def text(self) -> str:
         """Write all figures."""
         with self._lock:

@@ -1,8 +1,10 @@
 """Parquet and Arrow bodies as tables, measured before they are unpacked.
 
 A body of a few kilobytes can say that it holds a billion rows, or one cell of a megabyte a million
-times. Rows and bytes are therefore counted in what a body declares, columns that nobody asks for
-are not unpacked, and cells that share their text stay shared until their whole length is known.
+times. Rows and bytes are therefore counted beforehand, by the lengths that whoever unpacks them
+goes by: those before Arrow's compressed buffers, those in the headers of Parquet's pages. Columns
+that nobody asks for are not unpacked, and cells that share their text stay shared until their
+whole length is known.
 """
 
 from __future__ import annotations
@@ -19,11 +21,14 @@ import pyarrow.parquet as pq
 
 from askew.errors import DataError
 from askew.serving.faults import BrokenBodyError, TooLargeError
+from askew.serving.pages import Footer, Leaf
 from askew.table.cells import is_number, is_string
 
 MAGIC = b"ARROW1"  # an Arrow file: these letters, two zeros, a stream, an index, the letters again
 
 _BROKEN = (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, struct.error)
+
+_WIDE = {"INT64": 8, "DOUBLE": 8, "INT96": 12}  # bytes of Parquet's numbers; of the others 4
 
 Chosen = Callable[[list[str]], list[str]]
 
@@ -71,32 +76,20 @@ def parquet_table(body: bytes, chosen: Chosen, limits: Limits) -> pa.Table:
     BrokenBodyError
         No Parquet, or a damaged one.
     TooLargeError
-        More rows or bytes than the limits, by what its footer says.
+        More rows, pages or bytes than the limits, by its footer and the headers of its pages.
     DataError
-        A chosen column of a type that cannot be ranked.
+        A chosen column of a type that cannot be ranked, or an encoding whose size nothing tells.
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(body))
         types = file.schema_arrow
-        names = types.names
-        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
     except _BROKEN as error:
         raise _broken("Parquet", error) from error
-    n_rows = max(file.metadata.num_rows, sum(group.num_rows for group in groups))
-    limits.check(n_rows, sum(group.total_byte_size for group in groups))
-    names = chosen(names)
+    footer = Footer(body)
+    limits.check(footer.n_rows)
+    names = chosen(types.names)
     _check_types(types, names)
-    packed = [
-        group.column(i).path_in_schema
-        for group in groups
-        for i in range(group.num_columns)
-        if "DELTA_BYTE_ARRAY" in group.column(i).encodings
-    ]
-    if set(packed) & set(names):
-        raise DataError(
-            f"column {packed[0]!r} is written as DELTA_BYTE_ARRAY, whose size cannot be told "
-            "before it is unpacked; write it with a dictionary or plain"
-        )
+    limits.check(0, footer.n_bytes(_leaves(file.schema, types, names)))
     texts = [name for name in names if is_string(types.field(name).type)]
     try:
         file = pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts)
@@ -203,6 +196,32 @@ def _check_types(types: pa.Schema, names: list[str]) -> None:
                 f"column {name!r} holds {str(kind)[:60]}; numbers, text, dates or booleans were "
                 "expected"
             )
+
+
+def _leaves(schema: pq.ParquetSchema, types: pa.Schema, names: list[str]) -> dict[int, Leaf]:
+    """Find columns by their place among all that are no structs."""
+    wanted, lengths = set(names), {len(name) for name in names}
+    found: dict[str, tuple[int, Leaf]] = {}
+    for i in range(len(schema)):
+        column = schema.column(i)
+        path = column.path
+        # Arrow's reader, asked for "a", reads "a.b" too, and what is called b within a struct a.
+        below = any(path[n : n + 1] == "." and path[:n] in wanted for n in lengths)
+        if path in found or (below and path not in wanted):
+            raise DataError(
+                f"column {path[:60]!r} cannot be told from another one; leave it out, or give it "
+                "another name"
+            )
+        if path in wanted:
+            decimal = pa.types.is_decimal(types.field(path).type)
+            if decimal and column.physical_type == "BYTE_ARRAY":
+                raise DataError(
+                    f"column {path!r} holds decimals of any length; write them with a fixed one"
+                )
+            width = types.field(path).type.byte_width if decimal else 0
+            width = max(width, column.length, _WIDE.get(column.physical_type, 4))
+            found[path] = i, Leaf(path, width)
+    return dict(found.values())
 
 
 def _measured(table: pa.Table, limits: Limits) -> pa.Table:

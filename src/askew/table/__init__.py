@@ -16,13 +16,16 @@ from askew.table.files import (
     write_table,
 )
 from askew.table.frames import array_frame, row_keys, to_frame
+from askew.table.opened import Opened, open_frame
 
 __all__ = [
     "SUFFIXES",
+    "Opened",
     "array_frame",
     "check_target",
     "content_keys",
     "is_csv",
+    "open_frame",
     "read_table",
     "read_text",
     "row_keys",

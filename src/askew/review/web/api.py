@@ -335,7 +335,7 @@ def get_table(request: Request, asked: Annotated[Asked, Query()]) -> TableReply:
 @router.get("/threshold")
 def get_threshold(desk: TheDesk, alerts: Alerts = START) -> ThresholdReply:
     """Tell what a number of alerts costs and brings, by the verdicts so far."""
-    view = threshold_of(desk.session, alerts)
+    view = threshold_of(desk, alerts)
     told, estimates = view.told, view.estimates
     return ThresholdReply(
         alerts=view.alerts,

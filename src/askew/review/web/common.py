@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any, TypeVar
 
 from askew.review.estimates import Estimates, StoppingHint
 from askew.review.session import Ranking, Session
 from askew.review.web.cards import CardMaker
 from askew.review.web.words import told
+
+KEPT = 64  # results of one moment
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,14 @@ class Learning:
     n_rankings: int
     model: str
     n_behind: int
+
+
+@dataclass
+class _Result:
+    """What was made under a name, if anything was, and the lock of who makes it."""
+
+    lock: Lock = field(default_factory=Lock)
+    made: list[Any] = field(default_factory=list)
 
 
 class Common:
@@ -38,11 +52,11 @@ class Common:
         # One thread for all desks: they ask one at a time anyhow, and a refit needs the other core.
         self.background = ThreadPoolExecutor(1, thread_name_prefix="askew-queue")
         self._lock = Lock()
-        self._estimating = Lock()
         self._refit: Future[Ranking] | None = None
         self._failed = ""
         self._n_rankings = 0
-        self._figures: tuple[object, tuple[Estimates, StoppingHint]] | None = None
+        self._moment: object = None
+        self._results: OrderedDict[Hashable, _Result] = OrderedDict()
 
     def learn(self) -> Future[Ranking]:
         """Refit in the background; never more than one waits, whoever asks for it."""
@@ -78,11 +92,28 @@ class Common:
 
     def figures(self, k: int) -> tuple[Estimates, StoppingHint]:
         """Estimate what is left, for the top k; anew only where something has changed."""
-        with self._estimating:  # whoever comes meanwhile would reckon the same
-            moment = self.session.number, self.session.ranking.model.id_, k
-            if self._figures is None or self._figures[0] != moment:
-                self._figures = moment, (self.session.estimate(k), self.session.hint())
-            return self._figures[1]
+        return self.kept(("figures", k), lambda: (self.session.estimate(k), self.session.hint()))
+
+    def kept(self, name: Hashable, make: Callable[[], T]) -> T:
+        """Give what ``make`` gave under this name since the last verdict and ranking, or call it.
+
+        Who asks for the same meanwhile waits for it; who asks for something else does not. All
+        reviewers share what is kept, so it must not depend on who asks.
+        """
+        moment = self.session.number, self.session.ranking.model.id_
+        with self._lock:
+            if self._moment != moment:
+                self._moment = moment
+                self._results.clear()
+            result = self._results.setdefault(name, _Result())
+            self._results.move_to_end(name)
+            while len(self._results) > KEPT:
+                self._results.popitem(last=False)
+        with result.lock:
+            if not result.made:
+                result.made.append(make())
+            found: T = result.made[0]
+            return found
 
     def close(self) -> None:
         """Stop the thread; to be called once every desk is closed."""

@@ -12,7 +12,6 @@ from askew.labels import Label
 from askew.review.estimates import Estimate
 from askew.review.verdicts import Line, Verdict
 from askew.review.web.desk import Desk
-from askew.review.web.kept import kept
 from askew.review.web.rail import TOP
 
 BINS = 40
@@ -83,7 +82,7 @@ class Curve:
 
 def curve_of(desk: Desk) -> Curve:
     """Find how the judging went."""
-    return kept(desk.session, "curve", lambda: _curve(desk))
+    return desk.kept("curve", lambda: _curve(desk))
 
 
 def _curve(desk: Desk) -> Curve:

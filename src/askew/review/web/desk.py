@@ -8,30 +8,31 @@ hand. Whoever shows a card calls `go_on` once it is sent.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock, RLock
 from time import monotonic
-from typing import Self
+from typing import Self, TypeVar
 
-from askew.errors import LabelError, MethodError
+from askew.errors import LabelError
 from askew.review.estimates import Estimates, StoppingHint
 from askew.review.session import Ranking, Session
-from askew.review.strategies import STRATEGIES
 from askew.review.verdicts import Line, Question, Verdict
 from askew.review.web.cards import Neighbor, Shown
 from askew.review.web.common import Common, Learning
 from askew.review.web.history import Entry, History
+from askew.strategies import check_strategy
 
 
 class NoSuchRowError(LabelError):
     """A key that no row of the table has."""
 
 
-AHEAD = 2  # cards ready behind the one under the hand: each costs some 15 ms to draw
+AHEAD = 2  # cards ready behind the one under the hand
 LEAST = 1  # of them, while a refit runs that will replace them
 KEPT = 300  # cards that are kept drawn, for undo and the history
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -199,12 +200,18 @@ class Desk:
         return line
 
     def undo(self) -> Line | None:
-        """Take the reader's last verdict back, and put its card under the hand again."""
+        """Take the reader's last verdict back, and put its card under the hand again.
+
+        The card under the hand stays where another reviewer is asked the row by now or has judged
+        it: a row is never asked of two.
+        """
         line = self.session.undo(self.reviewer)
         if line is None or line.key not in self.maker.row:
             return line
+        self._stale = True
         question = Question(line.key, line.why, line.place, line.model)
-        self.session.store.lease([question], 1, self.reviewer, self.session.lease)
+        if not self.session.store.lease([question], 1, self.reviewer, self.session.lease):
+            return line
         with self._lock:
             card = self._drawn.get(line.key)
         card = card or self._card_of(line.key)
@@ -212,7 +219,6 @@ class Desk:
             if self._current is not None and self._current.key != line.key:
                 self._queue.appendleft(self._current)
             self._current = card
-        self._stale = True
         return line
 
     def set_mode(self, strategy: str) -> None:
@@ -223,13 +229,13 @@ class Desk:
         MethodError
             There is no such strategy.
         """
-        if strategy not in STRATEGIES:
-            raise MethodError(f"there is no queue mode {strategy!r}; give {', '.join(STRATEGIES)}")
-        with self._lock:
-            self.strategy = strategy
-            dropped = [card.key for card in self._queue]
-            self._queue.clear()
-        self.session.store.release(dropped, self.reviewer)
+        check_strategy(strategy)
+        with self._filling:  # else a fill under way would queue rows that are released here
+            with self._lock:
+                self.strategy = strategy
+                dropped = [card.key for card in self._queue]
+                self._queue.clear()
+            self.session.store.release(dropped, self.reviewer)
 
     # -- in the background -------------------------------------------------------------------------
 
@@ -342,6 +348,13 @@ class Desk:
     def figures(self, k: int) -> tuple[Estimates, StoppingHint]:
         """Estimate what is left, for the top k."""
         return self._common.figures(k)
+
+    def kept(self, name: Hashable, make: Callable[[], T]) -> T:
+        """Give what ``make`` gave under this name since something changed, or call it.
+
+        All desks share it: see `Common.kept`.
+        """
+        return self._common.kept(name, make)
 
     def close(self) -> None:
         """Stop preparing cards; those that nobody has seen are free for others."""

@@ -13,7 +13,6 @@ from pydantic import AfterValidator, BaseModel, Field
 from starlette.background import BackgroundTask
 from starlette.datastructures import URL
 
-from askew.review.strategies import STRATEGIES
 from askew.review.web.charts import curve_chart, histogram_chart, threshold_chart
 from askew.review.web.curves import GROUPS, curve_of
 from askew.review.web.desk import Desk
@@ -24,6 +23,7 @@ from askew.review.web.ranked import FILTERS, RANK, RankedTable
 from askew.review.web.rendering import page
 from askew.review.web.security import checks_out, reviewer_of
 from askew.review.web.thresholds import START, stops_of, threshold_of
+from askew.strategies import STRATEGIES
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -199,7 +199,7 @@ def threshold(
     if stop is not None:
         stops = stops_of(len(desk.session.keys))
         alerts = stops[min(stop, len(stops) - 1)]
-    view = threshold_of(desk.session, alerts)
+    view = threshold_of(desk, alerts)
     shown: dict[str, Any] = {"view": view, "chart": threshold_chart(view)}
     if request.headers.get("hx-request") != "true":
         return page(request, "threshold.html", **shown)

@@ -10,7 +10,7 @@ import numpy as np
 from askew.labels import Label
 from askew.review.estimates import Estimate, Estimates
 from askew.review.session import Session
-from askew.review.web.kept import kept
+from askew.review.web.desk import Desk
 from askew.threshold import Precision, Threshold, by_alerts
 
 START = 20  # alerts, before a number is chosen
@@ -86,13 +86,14 @@ def stops_of(n_rows: int) -> list[int]:
     return [*(stop for stop in below if stop < n_rows), n_rows]
 
 
-def threshold_of(session: Session, alerts: int = START) -> ThresholdView:
+def threshold_of(desk: Desk, alerts: int = START) -> ThresholdView:
     """Tell of a number of alerts, 1 or more; one beyond the rows is all of them."""
-    alerts = min(alerts, len(session.keys))
-    stops = stops_of(len(session.keys))
+    n_rows = len(desk.session.keys)
+    alerts = min(alerts, n_rows)
+    stops = stops_of(n_rows)
     chosen = np.unique(np.linspace(0, len(stops) - 1, DRAWN).round().astype(int))
-    told, n_judged, n_anomaly = kept(session, ("cut", alerts), lambda: _cut(session, alerts))
-    estimates = _estimates(session, told.n_alerts) if told.n_alerts else None
+    told, n_judged, n_anomaly = desk.kept(("cut", alerts), lambda: _cut(desk.session, alerts))
+    estimates = _estimates(desk, told.n_alerts) if told.n_alerts else None
     if estimates is not None and not estimates.precision.withheld:
         told = replace(told, precision=_as_precision(estimates.precision, n_judged))
     return ThresholdView(
@@ -102,7 +103,7 @@ def threshold_of(session: Session, alerts: int = START) -> ThresholdView:
         n_judged=n_judged,
         n_anomaly=n_anomaly,
         stops=stops,
-        drawn=[_stop(session, stops[i]) for i in chosen],
+        drawn=[_stop(desk, stops[i]) for i in chosen],
     )
 
 
@@ -113,12 +114,12 @@ def _cut(session: Session, alerts: int) -> tuple[Threshold, int, int]:
     return told, int((above != Label.UNLABELED).sum()), int((above == Label.ANOMALY).sum())
 
 
-def _estimates(session: Session, k: int) -> Estimates:
-    return kept(session, ("estimates", k), lambda: session.estimate(k))
+def _estimates(desk: Desk, k: int) -> Estimates:
+    return desk.kept(("estimates", k), lambda: desk.session.estimate(k))
 
 
-def _stop(session: Session, alerts: int) -> Stop:
-    estimates = _estimates(session, alerts)
+def _stop(desk: Desk, alerts: int) -> Stop:
+    estimates = _estimates(desk, alerts)
     return Stop(alerts, estimates.precision, estimates.recall)
 
 

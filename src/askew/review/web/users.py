@@ -28,8 +28,8 @@ SHORTEST = 12  # characters of a passphrase
 LONGEST = 1_000
 LONGEST_NAME = 100
 
-# Costs of scrypt: 16 MiB and a tenth of a second or two for each attempt; one of the settings that
-# OWASP's cheat sheet on keeping passwords gives as the least.
+# Costs of scrypt, 16 MiB for each attempt: one of the settings that OWASP's cheat sheet on keeping
+# passwords gives as the least.
 _N, _R, _P = 2**14, 8, 5
 _MOST_MEMORY = 256 * 2**20  # bytes that a line of the file may ask for
 _EXPECTED = "NAME:scrypt$N$R$P$SALT$HASH, as `askew users FILE NAME` writes it"
@@ -198,7 +198,7 @@ class Attempts:
 
     FREE, LONGEST = 5, 300.0  # for one name: wrong attempts without a wait; seconds of the longest
     ALL_FREE, ALL_LONGEST = 50, 30.0  # for all names together
-    KEPT = 10_000  # names; those that tried longest ago are forgotten
+    KEPT = 10_000  # names; those whose last attempt that counted is oldest are forgotten
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
@@ -216,13 +216,15 @@ class Attempts:
         Seconds to wait; 0 where the attempt may go on. One that has to wait is not counted.
         """
         with self._lock:
-            now, mine = self._clock(), self._names.setdefault(name, _Row())
-            self._names.move_to_end(name)
-            while len(self._names) > self.KEPT:
-                self._names.popitem(last=False)
+            now, mine = self._clock(), self._names.get(name, _Row())
             wait = max(mine.until, self._all.until) - now
             if wait > 0:
                 return wait
+            # Only now: whoever has to wait must not make another's wait be forgotten.
+            self._names[name] = mine
+            self._names.move_to_end(name)
+            while len(self._names) > self.KEPT:
+                self._names.popitem(last=False)
             mine.count(now, self.FREE, self.LONGEST)
             self._all.count(now, self.ALL_FREE, self.ALL_LONGEST)
             return 0.0

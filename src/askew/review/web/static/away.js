@@ -9,15 +9,13 @@
   const LOCKED =
     "The server does not let this page in any more: it was started anew, or you signed out. What " +
     "you judged before is saved. Open the address that askew review printed last; judging waits.";
+  const { isStep, saidBy } = window.askew;
   const find = (selector) => document.querySelector(selector);
   let away = null; // while the server is away: how long to wait, what to say, which step is in doubt
   let isLasting = false; // what is told stands until the next step is saved
 
   const tell = (text, { lasting = false, good = false } = {}) => {
-    const banner = find("#offline");
-    banner.textContent = text;
-    banner.hidden = !text;
-    banner.classList.toggle("back", good);
+    window.askew.tell(text, { good });
     isLasting = lasting;
   };
 
@@ -28,7 +26,6 @@
     const words = { "/judge": `${verdict} on ${row}`, "/undo": "undo", "/note": `the note on ${row}` };
     return { key, verdict, words: words[path] ?? "your last step" };
   };
-  const isStep = (event) => event.detail.requestConfig?.verb === "post";
 
   const leave = (step) => {
     away ??= { wait: FIRST, text: GONE, timer: setTimeout(attempt, FIRST) };
@@ -100,16 +97,14 @@
     });
   }
   document.addEventListener("htmx:responseError", (event) => {
-    const { status, responseText } = event.detail.xhr;
-    if (status === 403) {
+    if (event.detail.xhr.status === 403) {
       // Another start of the server: with the old cookie, or with a new one and an old form.
       leave(isStep(event) ? stepOf(event.detail.requestConfig) : null);
       clearTimeout(away.timer);
       attempt();
       return;
     }
-    const page = new DOMParser().parseFromString(responseText, "text/html");
-    const said = page.querySelector("main p")?.textContent || `The server said ${status}.`;
+    const said = saidBy(event.detail.xhr);
     tell(isStep(event) ? `Not saved. ${said}` : said, { lasting: isStep(event) });
   });
 })();

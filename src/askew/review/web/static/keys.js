@@ -1,6 +1,7 @@
 // Keys for the review page. They rest while the reader types, and while a verdict is on its way.
 "use strict";
 (() => {
+  const { isStep } = window.askew;
   const find = (selector) => document.querySelector(selector);
   const isTyping = (target) =>
     target instanceof HTMLElement &&
@@ -58,12 +59,11 @@
     if (event.target.closest('[data-key="?"]')) find("#help").showModal();
   });
 
-  const isVerdict = (event) => event.detail.requestConfig?.verb === "post";
   document.addEventListener("htmx:beforeSend", (event) => {
-    if (isVerdict(event)) sending += 1;
+    if (isStep(event)) sending += 1;
   });
   document.addEventListener("htmx:afterRequest", (event) => {
-    if (isVerdict(event)) sending = Math.max(0, sending - 1);
+    if (isStep(event)) sending = Math.max(0, sending - 1);
   });
   const enliven = () => {
     for (const element of document.querySelectorAll(".only-script")) element.hidden = false;

@@ -1,6 +1,7 @@
 // The slider of the threshold view: the number that it points at is told as it moves.
 "use strict";
 (() => {
+  const { tell, saidBy } = window.askew;
   const find = (selector) => document.querySelector(selector);
   const slider = find("#stop");
   const stops = slider.dataset.stops.split(" ").map(Number);
@@ -9,27 +10,16 @@
     const told = alerts.toLocaleString("en-US");
     find("#chosen").textContent = told;
     find("#alerts").value = alerts;
-    slider.setAttribute("aria-valuetext", `${told} alerts`);
+    slider.setAttribute("aria-valuetext", `${told} ${alerts === 1 ? "alert" : "alerts"}`);
   });
 
-  const offline = (text) => {
-    const banner = find("#offline");
-    banner.textContent = text;
-    banner.hidden = !text;
-  };
   document.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.successful) offline("");
+    if (event.detail.successful) tell("");
   });
-  document.addEventListener("htmx:beforeSwap", (event) => {
-    // Signed out meanwhile: the reply is the way in, which needs a page of its own.
-    if (new URL(event.detail.xhr.responseURL).pathname === "/threshold") return;
-    event.detail.shouldSwap = false;
-    location.reload();
-  });
-  document.addEventListener("htmx:sendError", () => {
-    offline("The server does not answer; the figures below are those of the last number shown.");
-  });
-  document.addEventListener("htmx:responseError", (event) => {
-    offline(`The server said ${event.detail.xhr.status}; reload the page.`);
-  });
+  for (const name of ["htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(name, () => {
+      tell("The server does not answer; the figures below are those of the last number shown.");
+    });
+  }
+  document.addEventListener("htmx:responseError", (event) => tell(saidBy(event.detail.xhr)));
 })();

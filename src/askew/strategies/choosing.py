@@ -175,11 +175,16 @@ def choose(
     MethodError
         ``k`` is below 1, or there is no such strategy.
     """
-    if strategy not in STRATEGIES:
-        raise MethodError(f"strategy is {strategy!r}; expected one of {', '.join(STRATEGIES)}")
+    check_strategy(strategy)
     if not isinstance(k, int | np.integer) or k < 1:
         raise MethodError(f"k is {k!r}; expected how many rows to ask, a whole number from 1 up")
     return STRATEGIES[strategy](pool, int(k), generator)
+
+
+def check_strategy(name: str) -> None:
+    """Raise ``MethodError`` where there is no strategy of that name."""
+    if name not in STRATEGIES:
+        raise MethodError(f"there is no strategy {name!r}; give one of {', '.join(STRATEGIES)}")
 
 
 def suspicious(pool: Pool, k: int, generator: np.random.Generator) -> list[Pick]:
@@ -243,6 +248,8 @@ STRATEGIES: dict[str, Callable[[Pool, int, np.random.Generator], list[Pick]]] = 
     "mixed": mixed,
     "random": random,
 }
+
+BY_SCORE = ("suspicious", "random")  # strategies that never look at members, which cost time
 
 
 def _fill(pool: Pool, kinds: Sequence[str], generator: np.random.Generator) -> list[Pick]:

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import askew.review.strategies
+import askew.strategies.choosing
 from askew.errors import MethodError
-from askew.review.strategies import (
+from askew.strategies.choosing import (
     CANDIDATES,
     CYCLE,
     REASONS,
@@ -30,7 +30,7 @@ BY_CONTENT = [name for name in STRATEGIES if name != "random"]
 
 
 def test_examples_are_true() -> None:
-    outcome = doctest.testmod(askew.review.strategies)
+    outcome = doctest.testmod(askew.strategies.choosing)
     assert outcome.attempted > 0
     assert outcome.failed == 0
 
@@ -175,7 +175,7 @@ def test_a_number_of_rows_below_one_is_refused(k: Any) -> None:
 
 def test_an_unknown_strategy_is_refused_with_the_known_ones() -> None:
     known = "suspicious, uncertain, diverse, informative, mixed, random"
-    with pytest.raises(MethodError, match=f"'best'; expected one of {known}"):
+    with pytest.raises(MethodError, match=f"no strategy 'best'; give one of {known}"):
         choose(made([1.0]), 1, strategy="best", generator=np.random.default_rng(0))
 
 
