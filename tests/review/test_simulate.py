@@ -274,7 +274,7 @@ def test_a_truth_with_nothing_to_find_is_refused(truth: list[Any], said: str) ->
     [
         (np.eye(4), {"budget": 0}, MethodError, "budget is 0"),
         (np.eye(4), {"budget": 2.5}, MethodError, "budget is 2.5"),
-        (np.eye(4), {"strategy": "best"}, MethodError, "'best'; expected one of suspicious"),
+        (np.eye(4), {"strategy": "best"}, MethodError, "'best'; give one of suspicious"),
         (np.full((4, 2), np.nan), {}, DataError, "8 cells"),
         (np.full((4, 2), 1e300), {}, DataError, "8 cells"),
         (np.arange(4.0), {}, DataError, r"shape \(4,\)"),
@@ -405,7 +405,7 @@ def test_the_command_says_where_verdicts_bring_nothing(run: Any) -> None:
         ((), "--label"),
         (("--label", "truth"), "'truth', which the file lacks"),
         (("--label", "id"), "1.5 (once"),
-        (("--label", "verdict", "--strategy", "best"), "'best'; expected one of suspicious"),
+        (("--label", "verdict", "--strategy", "best"), "'best'; give one of suspicious"),
         (("--label", "verdict", "--budget", "0"), "--budget"),
         (("--label", "verdict", "--kind", "a"), "COLUMN=KIND"),
         (("--label", "truth", "--svg", "gone/curve.svg"), "no such folder"),

@@ -92,14 +92,14 @@ class ActiveBlend(Ranker):
         self, X: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
     ) -> None:
         seeds = rng.integers(2**31, size=len(self.sizes)).tolist()
-        once, draws = np.random.default_rng(rng.integers(2**31)), rng
+        once = np.random.default_rng(rng.integers(2**31))  # draws that no verdict touches
         if not self._knows(X):
             self._rows = X
             self._leaf = LeafKernel.grow(X, self.n_trees, self.sizes, seeds)
             self.space_ = RankSpace.of(X, once)
             self._placed = self.space_.place(X)
             self.scale_ = _scales(self._placed, once)
-        judged = _judged(label, draws)
+        judged = _judged(label, rng)
         target = (label[judged] == Label.ANOMALY).astype(np.float64)
         self.points_ = self._placed[judged]
         self.weights_, self.alpha_ = self._posteriors(judged, target)

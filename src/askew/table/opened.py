@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
-
-import narwhals.stable.v2 as nw
+from typing import TYPE_CHECKING, Any
 
 from askew.table.content import content_keys
 from askew.table.frames import row_keys, to_frame
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
 
 
 @dataclass(frozen=True)
