@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from ipaddress import ip_address
 
 from fastapi import HTTPException
-from starlette.datastructures import Headers
-from starlette.types import Message, Receive
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import Message, Receive, Send
 
 # For replies that a browser may show; a page adds what it may load.
 HEADERS = {
@@ -80,3 +80,25 @@ def limited(receive: Receive, largest: int, refusal: str) -> Receive:
         return message
 
     return reading
+
+
+def bearer_of(headers: Headers) -> str:
+    """Give the token of ``Authorization: Bearer``; empty where there is none."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
+
+
+class Headed:
+    """Sends a reply with headers of ours, and knows its status once it has begun; 0 before."""
+
+    def __init__(self, send: Send, headers: Mapping[str, str]) -> None:
+        self._send, self._headers, self.status = send, headers, 0
+
+    async def __call__(self, message: Message) -> None:
+        """Send a part of the reply."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            for name, value in self._headers.items():
+                headers[name] = value
+        await self._send(message)

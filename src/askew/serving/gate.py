@@ -7,9 +7,9 @@ import logging
 from collections.abc import Collection
 from time import perf_counter
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from askew import http
 from askew.serving.metrics import Metrics
@@ -62,7 +62,7 @@ class Gate:
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
-        began, headed = perf_counter(), _Headed(send)
+        began, headed = perf_counter(), http.Headed(send, HEADERS)
         self.metrics.begin()
         try:
             answer = self._refusal(scope)
@@ -76,7 +76,7 @@ class Gate:
             seconds = perf_counter() - began if path == SCORE else None
             self.metrics.end(known, headed.status, seconds)
 
-    async def _pass(self, scope: Scope, receive: Receive, headed: _Headed) -> None:
+    async def _pass(self, scope: Scope, receive: Receive, headed: http.Headed) -> None:
         try:
             await self.app(scope, http.limited(receive, self.largest, self.too_large), headed)
         except Exception:
@@ -103,26 +103,10 @@ class Gate:
         return None
 
     def _opens(self, headers: Headers) -> bool:
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        return self._token is None or (
-            scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
+        return self._token is None or hmac.compare_digest(
+            http.bearer_of(headers).encode(), self._token
         )
 
 
 def _refused(status: int, why: str) -> Response:
     return JSONResponse({"detail": why}, status)
-
-
-class _Headed:
-    """Sends with our headers, and knows the status once a reply has begun; 0 before."""
-
-    def __init__(self, send: Send) -> None:
-        self._send, self.status = send, 0
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers[name] = value
-        await self._send(message)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from askew import http
 
@@ -120,7 +120,8 @@ class Gate:
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
-        headed = _Headed(send, private=not scope["path"].startswith("/static/"))
+        kept = "no-cache" if scope["path"].startswith("/static/") else "no-store"
+        headed = http.Headed(send, {**HEADERS, "cache-control": kept})
         answer = self._answer(scope)
         if answer is not None:
             await answer(scope, receive, headed)
@@ -130,7 +131,7 @@ class Gate:
         except Exception:
             # Here, not in a handler of the framework's, which would answer without our headers.
             _log.exception("%s %s failed", scope["method"], scope["path"])
-            if headed.started:
+            if headed.status:
                 raise
             await self._refused(scope, 500, FAULT)(scope, receive, headed)
 
@@ -148,8 +149,7 @@ class Gate:
         visitor = self.keys.visitor(_cookie(request.headers, cookie_name(scope)))
         if self.named:
             return self._answer_named(request, visitor)
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.keys.opens(bearer.strip()):
+        if self.keys.opens(http.bearer_of(request.headers)):
             scope["askew_visitor"] = None
             return None
         given = request.query_params.get("token")
@@ -285,19 +285,3 @@ def _without_token(request: Request) -> str:
     # One slash at the front: two would be another host.
     path = "/" + request.url.path.lstrip("/")
     return path + (f"?{urlencode(query)}" if query else "")
-
-
-class _Headed:
-    """Sends with our headers, and knows whether a reply has begun."""
-
-    def __init__(self, send: Send, *, private: bool) -> None:
-        self._send, self._private, self.started = send, private, False
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.started = True
-            headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers[name] = value
-            headers["cache-control"] = "no-store" if self._private else "no-cache"
-        await self._send(message)
