@@ -215,8 +215,14 @@ def test_a_new_ranking_leaves_the_card_under_the_hand_alone(page: Page, site: Se
     model = _learning(page, site)["model"]
     judge(page, "n")
     card = page.locator(".card").inner_html()
-    expect(page.locator(".learning")).to_contain_text("New ranking ready")
+    for _ in range(600):
+        if _learning(page, site)["model"] != model:
+            break
+        page.wait_for_timeout(50)
     assert _learning(page, site)["model"] != model
+    with page.expect_response(lambda reply: "/state" in reply.url):
+        pass  # the page has asked since, and knows
+    expect(page.locator(".learning")).to_contain_text("New ranking ready")
     assert page.locator(".card").inner_html() == card
     row = row_on(page)
     page.reload()
