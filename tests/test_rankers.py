@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, IsolationForest
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 from askew.errors import FitError, ModelFileError
 from askew.persist import _lift, _lower
@@ -31,7 +32,6 @@ from askew.rankers import (
 from askew.rankers.bags import LEAST, draw_bags
 from askew.rankers.flat_trees import FlatTrees
 from askew.rankers.kernel_logistic import _weights, orthogonal_directions
-from askew.rankers.threads import one_thread
 
 SMALL: dict[str, Ranker] = {
     "BaggedTrees": BaggedTrees(n_bags=4, n_trees=5, random_state=0),
@@ -346,18 +346,32 @@ class TestKernelLogistic:
         assert weight[all_judged == 1].sum() == pytest.approx(weight[all_judged == 0].sum())
 
 
-def test_libraries_are_held_to_one_thread_until_the_last_has_left() -> None:
-    def threads() -> set[int]:
-        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+HELD = """
+from contextlib import ExitStack
 
-    first, second = ExitStack(), ExitStack()
-    with threadpool_limits(2, user_api="blas"):
-        seen = [threads()]
-        first.enter_context(one_thread())
-        seen.append(threads())
-        second.enter_context(one_thread())
-        first.close()
-        seen.append(threads())
-        second.close()
-        seen.append(threads())
-    assert seen == [{2}, {1}, {1}, {2}]
+import numpy
+from threadpoolctl import threadpool_limits
+
+
+
+def threads():
+    return sorted({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
+
+
+first, second = ExitStack(), ExitStack()
+with threadpool_limits(2, user_api="blas"):
+    print(threads())
+    first.enter_context(one_thread())
+    print(threads())
+    second.enter_context(one_thread())
+    first.close()
+    print(threads())
+    second.close()
+    print(threads())
+"""
+
+
+def test_libraries_are_held_to_one_thread_until_the_last_has_left() -> None:
+    # In a process of its own: a ranking that another test left running would hold them too.
+    ran = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["[2]", "[1]", "[1]", "[2]"]
