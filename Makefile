@@ -63,8 +63,10 @@ $(BENCH)/.ready: constraints.txt benchmarks/requirements.txt
 bench: $(BENCH)/.ready  ## Deep SAD beside DeepOD's: time of fit and score, one JSON line a run
 	$(BENCH)/bin/python benchmarks/speed.py
 
-bench-quality: $(READY)  ## the default over the real tables of ../shared/panel, one JSON line a run
-	$(BIN)/python benchmarks/quality.py --setting ratio0.05 --seeds 0 --who askew,logreg,deepsad,iforest
+bench-quality: $(READY) $(BENCH)/.ready  ## the default and its peers over the real tables, to docs/results/quality.md
+	OMP_NUM_THREADS=1 $(BENCH)/bin/python benchmarks/quality.py --who peers
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/quality.py --who askew
+	$(BIN)/python benchmarks/quality.py --report
 
 bench-market: $(READY)  ## 300 verdicts on 45,211 rows of text and numbers, file to file
 	$(BIN)/python benchmarks/market.py

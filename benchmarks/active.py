@@ -15,16 +15,17 @@ One JSON line a run, resumable; peers that are packages live in ``.venv-bench``:
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import jsonl
 import numpy as np
 from numpy.typing import NDArray
 from quality import ROOT, panel
@@ -195,8 +196,7 @@ def run(who: str, table: str, seed: int, tables: Any) -> dict[str, Any]:
     start = time.process_time()
     found = PLAYERS[who](x, y, budget, seed)
     seconds = time.process_time() - start
-    line = {"who": who, "table": table, "seed": seed, "version": VERSIONS[who]}
-    line |= {"rows": len(y), "columns": x.shape[1], "anomalies": int(y.sum()), "budget": budget}
+    line = {"rows": len(y), "columns": x.shape[1], "anomalies": int(y.sum()), "budget": budget}
     line |= {"area": round(area(found, int(y.sum())), 5), "query_cpu_s": round(seconds / budget, 4)}
     packages = ("numpy", "scikit-learn", *PACKAGES.get(who, ()))
     line |= {"found": np.round(found, 3).tolist()}
@@ -385,32 +385,26 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="write docs/results/active.md")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.loads(t) for t in args.out.read_text().splitlines()] if args.out.exists() else []
-    keys = ("who", "table", "seed", "version")
-    done = {tuple(line[k] for k in keys): line for line in lines}
     if args.report:
-        report(lines)
+        report(jsonl.read(args.out))
         return
+    runs = jsonl.Runs(args.out, ("who", "table", "seed", "version"))
     tables = panel()
     chosen = args.tables or list(names(tables))
-    with args.out.open("a") as out:
-        for seed in args.seeds:
-            for who in args.who.split(","):
-                mine = []
-                for name in chosen:
-                    key = (who, name, seed, VERSIONS[who])
-                    if key not in done:
-                        done[key] = run(who, name, seed, tables)
-                        print(json.dumps(done[key]), file=out, flush=True)
-                    mine.append(done[key])
-                mean = np.mean([line["area"] for line in mine])
-                cost = np.mean([line["query_cpu_s"] for line in mine])
-                print(
-                    f"{who:10s} seed {seed}: area {mean:.3f} over {len(mine)} tables; "
-                    f"{cost:.3f} s of one core a query",
-                    flush=True,
-                )
+    for seed in args.seeds:
+        for who in args.who.split(","):
+            mine = []
+            for name in chosen:
+                make = partial(run, who, name, seed, tables)
+                key = {"who": who, "table": name, "seed": seed, "version": VERSIONS[who]}
+                mine.append(runs.once(make, **key))
+            mean = np.mean([line["area"] for line in mine])
+            cost = np.mean([line["query_cpu_s"] for line in mine])
+            print(
+                f"{who:10s} seed {seed}: area {mean:.3f} over {len(mine)} tables; "
+                f"{cost:.3f} s of one core a query",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

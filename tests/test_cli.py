@@ -154,7 +154,9 @@ def test_a_long_table_is_told_to_be_sampled(cli: Any, tmp_path: Path) -> None:
     table.to_csv(tmp_path / "long.csv", index=False)
     told = cli("rank", "long.csv", "--label", "y").out
     assert re.search(
-        r"Learnt from samples of the rows \(.*KernelLogistic: 8,003 of 9,000 rows", told
+        r"Learnt from samples of the rows \(IsolationTrees: 256 of 9,000 rows a tree; .*"
+        r"KernelLogistic: 8,003 of 8,100 rows",
+        told,
     )
 
 

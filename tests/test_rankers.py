@@ -12,7 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist, pdist
+from scipy.stats import spearmanr
 from sklearn.base import clone
+from sklearn.covariance import LedoitWolf
 from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, IsolationForest
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
@@ -27,17 +30,22 @@ from askew.rankers import (
     Blend,
     IsolationTrees,
     KernelLogistic,
+    Mahalanobis,
+    NeighborRatio,
     Ranker,
 )
 from askew.rankers.bags import LEAST, draw_bags
 from askew.rankers.flat_trees import FlatTrees
+from askew.rankers.isolation_trees import isolation_trees
 from askew.rankers.kernel_logistic import _weights, orthogonal_directions
 
 SMALL: dict[str, Ranker] = {
     "BaggedTrees": BaggedTrees(n_bags=4, n_trees=5, random_state=0),
     "BaggedBoosting": BaggedBoosting(n_bags=4, n_trees=5, random_state=0),
     "KernelLogistic": KernelLogistic(n_directions=60, random_state=0),
+    "NeighborRatio": NeighborRatio(max_rows=100, random_state=0),
     "IsolationTrees": IsolationTrees(n_trees=30, random_state=0),
+    "Mahalanobis": Mahalanobis(max_rows=300, random_state=0),
     "Blend": Blend(random_state=0),
     "ActiveBlend": ActiveBlend(n_trees=20, random_state=0),
 }
@@ -138,6 +146,10 @@ def test_a_state_out_of_range_is_refused(name: str) -> None:
     bad: list[dict[str, Any]] = [{"n_features_in_": value} for value in (0, -1, np.inf)]
     if name == "KernelLogistic":
         bad += [{"intercept": np.nan}, {"scale": np.zeros(6)}]
+    if name == "NeighborRatio":
+        bad += [{"floor": 0.0}, {"rows": state["rows"][:, :5]}, {"anomalies": np.zeros((0, 6))}]
+    if name == "Mahalanobis":
+        bad += [{"whitening": np.zeros((6, 5))}, {"scale": np.zeros(6)}]
     if name == "Blend":
         member, *_ = state["members"][0]
         bad += [{"members": [[member, *rest]]} for rest in ((1, 0, 0), (np.nan, 0, 1), (1, 0, -1))]
@@ -170,23 +182,24 @@ def test_with_nothing_but_anomalies_the_learners_refuse(name: str) -> None:
 class TestBlend:
     def test_with_nothing_but_anomalies_it_isolates(self) -> None:
         model = Blend(random_state=0).fit(table()[0][:20], np.ones(20, int))
-        assert [type(member) for member, *_ in model.members_] == [IsolationTrees]
+        kinds = [type(member) for member, *_ in model.members_]
+        assert kinds == [IsolationTrees, IsolationTrees, Mahalanobis]
 
     def test_known_normals_alone_raise_no_warning_of_labels(self) -> None:
         # Inside, the other rows stand for anomalies: no reader of labels may meet that.
         X, _ = table(1100)
         y = np.r_[np.full(100, -1), np.zeros(1000, int)]
-        assert len(Blend(random_state=0).fit(X, y).members_) == 4
+        assert len(Blend(random_state=0).fit(X, y).members_) == 7
 
     @pytest.mark.parametrize(
         ("labels", "members"),
         [
-            ({}, 1),
-            ({1: 1}, 4),
-            ({1: 10}, 4),
-            ({0: 20}, 4),
-            ({1: 5, 0: 20}, 4),
-            ({1: 30, 0: 370}, 4),
+            ({}, 3),
+            ({1: 1}, 7),
+            ({1: 10}, 7),
+            ({0: 20}, 7),
+            ({1: 5, 0: 20}, 7),
+            ({1: 30, 0: 370}, 7),
         ],
     )
     def test_every_kind_of_labelling_ranks_anomalies_high(
@@ -207,8 +220,8 @@ class TestBlend:
         X, y = table()
         model = Blend(random_state=0).fit(X, y)
         z = model.member_scores(X)
-        np.testing.assert_allclose(z.mean(0), 0, atol=1e-9)
-        np.testing.assert_allclose(z.std(0), 1)
+        np.testing.assert_allclose(z[y != 1].mean(0), 0, atol=1e-9)
+        np.testing.assert_allclose(z[y != 1].std(0), 1)
         weights = np.array([weight for _, weight, _, _ in model.members_])
         np.testing.assert_allclose(z @ weights, model.decision_function(X))
 
@@ -267,16 +280,6 @@ class TestFlatTrees:
         flat = FlatTrees.of((t.tree_, t.tree_.value[:, 0, 0]) for t in boosted.estimators_[:, 0])
         np.testing.assert_allclose(15 * 0.1 * flat.mean(X), boosted.decision_function(X), rtol=1e-9)
 
-    def test_isolation_ranks_as_scikit_learns_does(self) -> None:
-        X, _ = table()
-        ours = IsolationTrees(n_trees=50, random_state=0).fit(X)
-        seed = int(np.random.default_rng(0).integers(2**31))
-        theirs = IsolationForest(n_estimators=50, max_samples=256, random_state=seed).fit(X)
-        # Theirs is 2 ** (-path / c): the same order, and the same path up to the constant c.
-        path = -np.log2(-theirs.score_samples(X))
-        ratio = -ours.decision_function(X) / path
-        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-6)
-
     def test_damaged_trees_are_refused(self) -> None:
         X, y = table()
         state = BaggedTrees(n_bags=2, n_trees=3, random_state=0).fit(X, y).trees_.state()
@@ -311,6 +314,97 @@ class TestFlatTrees:
                 FlatTrees.from_state(bad, width)
 
 
+class TestIsolationTrees:
+    def test_paths_are_as_long_as_scikit_learns(self) -> None:
+        X, _ = table()
+        X[:, 3] = X[:, 3] > 1.5  # constant in most of the nodes
+        X[:, 4] = 7.0  # in all of them
+        ours = -IsolationTrees(n_trees=2000, random_state=0).fit(X).decision_function(X)
+        theirs = IsolationForest(n_estimators=2000, max_samples=256, random_state=0).fit(X)
+        # Theirs is 2 ** (-path / c), where c is the expected path among 256 rows.
+        c = 2 * (np.log(255) + np.euler_gamma) - 2 * 255 / 256
+        np.testing.assert_allclose(ours, -c * np.log2(-theirs.score_samples(X)), rtol=0.04)
+
+    def test_every_row_of_a_draw_has_a_path_of_its_own(self) -> None:
+        X = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+        trees = isolation_trees(X, 5, 64, 0)
+        # Grown on all rows: a leaf's path is its depth, and what its rows would still need.
+        leaves, depth = trees.leaves(X), np.zeros(len(trees.value))
+        for node in range(len(depth)):
+            if trees.child[node] != node:
+                depth[trees.child[node] + np.arange(2)] = depth[node] + 1
+        assert depth.max() == 6
+        for column in leaves.T:
+            nodes, count = np.unique(column, return_counts=True)
+            still = np.array([0, 0, 1.0, 2 * (np.log(2) + np.euler_gamma) - 4 / 3])
+            few = count < 4
+            np.testing.assert_allclose(
+                trees.value[nodes][few], depth[nodes][few] + still[count[few]]
+            )
+
+    def test_rows_that_do_not_differ_are_not_told_apart(self) -> None:
+        trees = isolation_trees(np.ones((20, 4), np.float32), 3, 16, 0)
+        assert len(trees.value) == 3
+        np.testing.assert_allclose(
+            trees.value, 2 * (np.log(15) + np.euler_gamma) - 2 * 15 / 16, rtol=1e-12
+        )
+
+    def test_a_column_that_varies_is_found_among_thousands_that_do_not(self) -> None:
+        X = np.zeros((40, 3000), np.float32)
+        X[:, 1234] = np.arange(40)
+        trees = isolation_trees(X, 4, 32, 0)
+        assert set(trees.feature[trees.child != np.arange(len(trees.child))]) == {1234}
+        scores = IsolationTrees(n_trees=200, random_state=0).fit(X).decision_function(X)
+        assert set(scores.argsort()[-2:]) == {0, 39}
+
+
+class TestBlendSuspects:
+    def test_clean_learners_do_not_see_the_rows_that_stand_out_most(self) -> None:
+        X, y = table()
+        seen = {type(m): m for m, *_ in Blend(random_state=0).fit(X, y).members_}
+        # 370 rows were not looked at, 37 of them are suspects: the 20 hidden anomalies among them.
+        rows = seen[NeighborRatio].rows_
+        assert len(rows) == 400 - 10 - 37
+        hidden = seen[NeighborRatio].space_.place(X[10:30])
+        away = np.abs(rows[:, np.newaxis] - hidden).max(2).min(0)
+        assert (away > 1e-9).sum() >= 15
+
+    def test_a_big_table_is_learnt_from_a_sample_that_is_told(self) -> None:
+        X, y = table(21_000)
+        model = Blend(random_state=0).fit(X, y)
+        assert model.subsampled_ is not None
+        assert model.subsampled_.startswith("Blend: 20,030 of 21,000 rows")
+
+
+class TestMahalanobis:
+    def test_it_is_the_log_distance_by_the_shrunk_covariance(self) -> None:
+        X, _ = table()
+        z = (X.astype(float) - X.mean(0, dtype=float)) / X.std(0, dtype=float)
+        theirs = LedoitWolf().fit(z).mahalanobis(z)
+        ours = Mahalanobis().fit(X).decision_function(X)
+        np.testing.assert_allclose(ours, np.log1p(theirs), rtol=1e-5)
+
+    def test_a_column_that_says_nothing_changes_nothing(self) -> None:
+        X, _ = table()
+        wide = np.hstack([X, np.full((len(X), 1), 5, np.float32)])
+        plain, more = (Mahalanobis().fit(x).decision_function(x) for x in (X, wide))
+        assert spearmanr(plain, more)[0] > 0.999
+
+
+class TestNeighborRatio:
+    def test_it_compares_the_mean_distances(self) -> None:
+        X, y = table()
+        ours = NeighborRatio(n_rows=4, n_anomalies=2).fit(X, y)
+        new = np.random.default_rng(5).normal(size=(30, 6)).astype(np.float32) + 1
+        z, at = ((x - X.mean(0, dtype=float)) / X.std(0, dtype=float) for x in (X, new))
+        away = np.sort(cdist(at, z[y != 1]), 1)[:, :5].mean(1)
+        near = np.sort(cdist(at, z[y == 1]), 1)[:, :2].mean(1)
+        expected = np.log((away + ours.floor_) / (near + ours.floor_))
+        np.testing.assert_allclose(ours.decision_function(new), expected, rtol=1e-9)
+        typical = np.median(pdist(z))
+        assert ours.floor_ == pytest.approx(0.1 * typical, rel=1e-6)
+
+
 class TestKernelLogistic:
     def test_directions_are_orthogonal_and_as_long_as_gaussian_ones(self) -> None:
         W = orthogonal_directions(30, 90, np.random.default_rng(0))
@@ -322,10 +416,10 @@ class TestKernelLogistic:
     def test_features_approximate_the_gaussian_kernel(self) -> None:
         X, y = table()
         model = KernelLogistic(n_directions=4000, bandwidths=(0.5,), random_state=0).fit(X, y)
-        z = model._standardized(X[:40].astype(float))
+        z = model.space_.place(X[:40])
         features = model._features(z)
         square = ((z[:, None] - z[None]) ** 2).sum(-1)
-        rows = model._standardized(X.astype(float))
+        rows = model.space_.place(X)
         median = np.median(((rows[:, None] - rows[None]) ** 2).sum(-1)[np.triu_indices(400, 1)])
         np.testing.assert_allclose(features @ features.T, np.exp(-0.5 * square / median), atol=0.05)
 
@@ -350,8 +444,9 @@ HELD = """
 from contextlib import ExitStack
 
 import numpy
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from askew.rankers.threads import one_thread
 
 
 def threads():

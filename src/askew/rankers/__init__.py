@@ -12,6 +12,8 @@ from askew.rankers.base import Ranker
 from askew.rankers.blend import Blend
 from askew.rankers.isolation_trees import IsolationTrees
 from askew.rankers.kernel_logistic import KernelLogistic
+from askew.rankers.mahalanobis import Mahalanobis
+from askew.rankers.neighbor_ratio import NeighborRatio
 
 RANKERS: dict[str, type[Ranker]] = {
     ranker.__name__: ranker
@@ -19,7 +21,9 @@ RANKERS: dict[str, type[Ranker]] = {
         BaggedTrees,
         BaggedBoosting,
         KernelLogistic,
+        NeighborRatio,
         IsolationTrees,
+        Mahalanobis,
         Blend,
         ActiveBlend,
     )
@@ -33,5 +37,7 @@ __all__ = [
     "Blend",
     "IsolationTrees",
     "KernelLogistic",
+    "Mahalanobis",
+    "NeighborRatio",
     "Ranker",
 ]

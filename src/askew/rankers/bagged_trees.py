@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.tree import ExtraTreeRegressor
 
 from askew.rankers.bags import draw_bags
 from askew.rankers.base import Ranker, checked, product
@@ -56,13 +56,14 @@ class BaggedTrees(Ranker):
         seen = np.zeros(len(X), bool)
         for rows, anomaly in draw_bags(label, self.n_bags, rng):
             seen[rows] = True
-            forest = ExtraTreesClassifier(
-                n_estimators=self.n_trees,
-                min_samples_leaf=self.min_samples_leaf,
-                class_weight="balanced",
-                random_state=int(rng.integers(2**31)),
-            ).fit(wide[rows], anomaly)
-            trees += [(t.tree_, _share(t.tree_)) for t in forest.estimators_]
+            # Both kinds weigh the same; a leaf's mean is then the share of anomalies in it.
+            weight = np.where(anomaly, len(rows) / anomaly.sum(), len(rows) / (~anomaly).sum())
+            for seed in rng.integers(2**31, size=self.n_trees).tolist():
+                tree = ExtraTreeRegressor(
+                    max_features="sqrt", min_samples_leaf=self.min_samples_leaf, random_state=seed
+                )
+                tree.fit(wide[rows], anomaly.astype(np.float64), weight, check_input=False)
+                trees.append((tree.tree_, tree.tree_.value[:, 0, 0]))
         self.trees_ = FlatTrees.of(trees)
         if not seen.all():
             self.subsampled_ = f"BaggedTrees: {seen.sum():,} of {len(X):,} rows, in bags"
@@ -82,12 +83,3 @@ class BaggedTrees(Ranker):
         k = np.asarray(state["projection"]).shape[1]
         self.projection_ = checked(state, "projection", (d, k))
         self.trees_ = FlatTrees.from_state(state["trees"], d + k)
-
-
-def _share(tree: Any) -> NDArray[np.float64]:
-    """Share of anomalies in each node, by weight; 0 where a bag holds none but anomalies."""
-    counts = tree.value[:, 0, :]
-    if counts.shape[1] == 1:
-        return np.zeros(len(counts))
-    share: NDArray[np.float64] = counts[:, 1] / counts.sum(axis=1)
-    return share

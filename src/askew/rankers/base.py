@@ -158,6 +158,15 @@ def median_square_distance(z: NDArray[np.float64], rng: np.random.Generator) -> 
     return float(np.median(distance[np.triu_indices(len(rows), 1)]))
 
 
+def sample_kinds(label: NDArray[np.int8], most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Give the numbers of rows, rising: no more than ``most`` of any kind, drawn where more."""
+    taken = [
+        rng.choice(rows, most, replace=False) if len(rows) > most else rows
+        for rows in (np.flatnonzero(label == kind) for kind in Label)
+    ]
+    return np.sort(np.concatenate(taken))
+
+
 def checked(state: dict[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Take a finite array of a given shape from a saved state; ValueError otherwise."""
     array = np.asarray(state[name], np.float64)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,27 +13,39 @@ from askew.errors import ModelFileError
 from askew.labels import Label
 from askew.rankers.bagged_boosting import BaggedBoosting
 from askew.rankers.bagged_trees import BaggedTrees
-from askew.rankers.base import Ranker, stays
+from askew.rankers.base import Ranker, sample_kinds, stays
 from askew.rankers.isolation_trees import IsolationTrees
 from askew.rankers.kernel_logistic import KernelLogistic
+from askew.rankers.mahalanobis import Mahalanobis
+from askew.rankers.neighbor_ratio import NeighborRatio
+
+Members = tuple[tuple[Callable[..., Ranker], float], ...]
 
 # Chosen on splits of the panel with other seeds than those that are reported.
-WEIGHTS: tuple[tuple[type[Ranker], float], ...] = (
-    (BaggedTrees, 1.0),
-    (BaggedBoosting, 1.0),
-    (KernelLogistic, 1.0),
-    (IsolationTrees, 0.4),
+OUTLYING: Members = (  # these know of no verdict
+    (partial(IsolationTrees, max_samples=256), 0.25),
+    (partial(IsolationTrees, max_samples=64), 0.25),
+    (Mahalanobis, 0.2),
 )
-MEASURED = 5000  # training rows on which members are brought to one scale
-ONE_CLASS = 0.5  # weight of the learners while only normals are known; isolation has 1
+HARDY: Members = ((BaggedTrees, 1.0),)  # hidden anomalies among the rows hardly harm it
+CLEAN: Members = ((BaggedBoosting, 1.0), (KernelLogistic, 1.0), (NeighborRatio, 1.0))
+SUSPECTS = 0.1  # of the rows not looked at: no others' idea of normal
+FEW_NORMALS = 50  # with so many known normals, and no anomaly, the learners count half
+POOL = 20_000  # rows of a kind that are learnt from, at most
 
 
 class Blend(Ranker):
     """What ranks a table by default: a weighted sum of its members' z-scores.
 
-    With known anomalies: bagged trees, bagged boosting, kernel logistic regression and an
-    isolation forest. With known normals alone the learners tell them from the rows not looked at:
-    what is unlike any known normal scores high. Without verdicts: the isolation forest.
+    With known anomalies it learns in two steps. Isolation forests, Mahalanobis distance and bagged
+    trees come first. The rows not looked at that score highest under these are suspects: bagged
+    boosting, kernel logistic regression and the ratio of nearest neighbours, which take rows not
+    looked at for normal, learn without them. With known normals alone the learners tell them from
+    the rows not looked at, and count the more the more there are: what is unlike any known normal
+    scores high. Without verdicts, the forests and the distance alone.
+
+    Source of the two steps: Liu, Dai, Li, Lee and Yu, "Building text classifiers using positive
+    and unlabeled examples", ICDM 2003.
 
     Parameters
     ----------
@@ -51,21 +64,37 @@ class Blend(Ranker):
     def _fit(
         self, X: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
     ) -> None:
-        weights = dict(WEIGHTS)
-        anomaly, normal = ((label == kind).any() for kind in (Label.ANOMALY, Label.NORMAL))
-        if not anomaly and normal:
-            weights = {k: 1.0 if k is IsolationTrees else ONE_CLASS for k in weights}
-            label = np.where(label == Label.NORMAL, label, Label.ANOMALY).astype(np.int8)
-            normal = bool((label == Label.ANOMALY).any())
-        # Nothing to tell apart: no verdict, or one verdict on every row.
-        if (not anomaly and not normal) or (label == Label.ANOMALY).all():
-            weights = {IsolationTrees: 1.0}
-        seen = X[rng.choice(len(X), min(len(X), MEASURED), replace=False)]
-        members = (
-            (kind(random_state=int(rng.integers(2**31))).learn(X, label), weight)
-            for kind, weight in weights.items()
-        )
-        self._take(members, seen)
+        pool = sample_kinds(label, POOL, rng)
+        x, known = (X, label) if len(pool) == len(X) else (X[pool], label[pool])
+        measured = known != Label.ANOMALY
+        if not measured.any():
+            measured[:] = True
+        self.members_: list[tuple[Ranker, float, float, float]] = []
+        scored: list[NDArray[np.float64]] = []
+
+        def take(
+            members: Members, rows: NDArray[np.bool_], label: NDArray[np.int8], trust: float = 1.0
+        ) -> None:
+            for make, weight in members:
+                member = make(random_state=int(rng.integers(2**31))).learn(x[rows], label[rows])
+                scores = member.decision_function(x)
+                mean, deviation = float(scores[measured].mean()), float(scores[measured].std())
+                self.members_.append((member, trust * weight, mean, deviation or 1.0))
+                scored.append((scores - mean) / (deviation or 1.0))
+
+        everything = np.ones(len(x), bool)
+        take(OUTLYING, everything, known)
+        target, trust = _target(known)
+        if trust:
+            take(HARDY, everything, target, trust)
+            weights = [weight for _, weight, *_ in self.members_]
+            take(CLEAN, ~_suspects(target, weights @ np.array(scored)), target, trust)
+        if x is X and stays(X):
+            self._keep(X, np.stack(scored, axis=1))
+        notes = "; ".join(m.subsampled_ for m, *_ in self.members_ if m.subsampled_)
+        if x is not X:
+            notes = f"Blend: {len(x):,} of {len(X):,} rows; of these {notes}"
+        self.subsampled_ = notes or None
 
     def member_scores(self, X: Any) -> NDArray[np.float64]:
         """Score rows (n, d) -> (n, members), each member standardised."""
@@ -80,19 +109,13 @@ class Blend(Ranker):
             axis=1,
         )
         if stays(X):
-            scores.flags.writeable = False
-            self._last = X, scores
+            self._keep(X, scores)
         return scores
 
-    def _take(self, fitted: Iterable[tuple[Ranker, float]], seen: NDArray[np.float32]) -> None:
-        """Take fitted members and their weights; ``seen`` are the rows that set the scales."""
-        self.members_ = []
-        for member, weight in fitted:
-            scores = member.decision_function(seen)
-            deviation = float(scores.std())
-            self.members_.append((member, weight, float(scores.mean()), deviation or 1.0))
-        notes = [member.subsampled_ for member, *_ in self.members_]
-        self.subsampled_ = "; ".join(note for note in notes if note) or None
+    def _keep(self, X: NDArray[np.float32], scores: NDArray[np.float64]) -> None:
+        """Remember what the members say of a table that cannot change."""
+        scores.flags.writeable = False
+        self._last = X, scores
 
     def _score(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         total = np.zeros(len(X))
@@ -113,3 +136,27 @@ class Blend(Ranker):
             self.members_.append((member, float(weight), float(mean), float(deviation)))
         if not self.members_:
             raise ModelFileError("the blend has no members")
+
+
+def _target(label: NDArray[np.int8]) -> tuple[NDArray[np.int8], float]:
+    """Give the labels to learn from, and how much what learns counts: 0 with nothing to tell apart.
+
+    While normals alone are known, the rows not looked at stand for anomalies.
+    """
+    anomalies, normals, others = (
+        np.count_nonzero(label == kind) for kind in (Label.ANOMALY, Label.NORMAL, Label.UNLABELED)
+    )
+    if anomalies:
+        return label, float(normals + others > 0)
+    if not normals or not others:
+        return label, 0.0
+    target = np.where(label == Label.NORMAL, label, Label.ANOMALY).astype(np.int8)
+    return target, normals / (normals + FEW_NORMALS)
+
+
+def _suspects(label: NDArray[np.int8], scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mark the rows not looked at that score highest, a share of ``SUSPECTS`` of them."""
+    other: NDArray[np.bool_] = label == Label.UNLABELED
+    if other.any():
+        other &= scores > np.quantile(scores[other], 1 - SUSPECTS)
+    return other

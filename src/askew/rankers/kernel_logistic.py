@@ -9,9 +9,15 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from askew.labels import Label
-from askew.rankers.base import CHUNK, Ranker, checked, median_square_distance, product
-
-CLIP = 10.0  # standard deviations: what lies beyond is far away in any kernel
+from askew.rankers.base import (
+    CHUNK,
+    Ranker,
+    checked,
+    median_square_distance,
+    product,
+    sample_kinds,
+)
+from askew.rankers.standard_space import StandardSpace
 
 
 class KernelLogistic(Ranker):
@@ -36,8 +42,8 @@ class KernelLogistic(Ranker):
 
     def __init__(
         self,
-        n_directions: int = 1200,
-        bandwidths: tuple[float, ...] = (0.25, 0.5, 1.0),
+        n_directions: int = 600,
+        bandwidths: tuple[float, ...] = (0.5, 1.0, 2.0),
         C: float = 0.03,
         max_rows: int = 8000,
         random_state: int | np.random.RandomState | None = None,
@@ -51,13 +57,12 @@ class KernelLogistic(Ranker):
     def _fit(
         self, X: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
     ) -> None:
-        rows = _sample(label, self.max_rows, rng)
+        rows = sample_kinds(label, self.max_rows, rng)
         if len(rows) < len(X):
             self.subsampled_ = f"KernelLogistic: {len(rows):,} of {len(X):,} rows"
-        x, label = X[rows].astype(np.float64), label[rows]
-        self.mean_, scale = x.mean(0), x.std(0)
-        self.scale_ = np.where(scale > 0, scale, 1.0)
-        z = self._standardized(x)
+        x, label = X[rows], label[rows]
+        self.space_ = StandardSpace.of(x)
+        z = self.space_.place(x)
         each = self.n_directions // len(self.bandwidths)
         gamma = 1 / max(median_square_distance(z, rng), 1e-9)
         self.directions_ = np.hstack(
@@ -74,13 +79,9 @@ class KernelLogistic(Ranker):
         out = np.empty(len(X))
         coef = self.coef_[:, np.newaxis]
         for start in range(0, len(X), CHUNK):
-            z = self._standardized(X[start : start + CHUNK].astype(np.float64))
+            z = self.space_.place(X[start : start + CHUNK])
             out[start : start + CHUNK] = product(self._features(z), coef)[:, 0]
         return out + self.intercept_
-
-    def _standardized(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        z: NDArray[np.float64] = np.clip((x - self.mean_) / self.scale_, -CLIP, CLIP)
-        return z
 
     def _features(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         phase = product(z, self.directions_)
@@ -89,26 +90,15 @@ class KernelLogistic(Ranker):
         return waves
 
     def _state(self) -> dict[str, Any]:
-        names = ("mean", "scale", "directions", "coef", "intercept")
-        return {name: getattr(self, f"{name}_") for name in names}
+        names = ("directions", "coef", "intercept")
+        return self.space_.state() | {name: getattr(self, f"{name}_") for name in names}
 
     def _restore(self, state: dict[str, Any]) -> None:
         d, k = self.n_features_in_, np.asarray(state["directions"]).shape[1]
-        self.mean_, self.scale_ = (checked(state, name, (d,)) for name in ("mean", "scale"))
-        if not (self.scale_ > 0).all():
-            raise ValueError("scale holds numbers that are not above 0")
+        self.space_ = StandardSpace.from_state(state, d)
         self.directions_ = checked(state, "directions", (d, k))
         self.coef_ = checked(state, "coef", (2 * k,))
         self.intercept_ = float(checked(state, "intercept", ()))
-
-
-def _sample(label: NDArray[np.int8], most: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Take all judged rows and some of the others; no more than ``most`` of any kind."""
-    taken = [
-        rng.choice(rows, most, replace=False) if len(rows) > most else rows
-        for rows in (np.flatnonzero(label == kind) for kind in Label)
-    ]
-    return np.sort(np.concatenate(taken))
 
 
 def _weights(label: NDArray[np.int8]) -> NDArray[np.float64]:

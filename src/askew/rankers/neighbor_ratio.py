@@ -1,0 +1,104 @@
+"""How near a row lies to the rows at large, against how near to the known anomalies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from askew.labels import Label
+from askew.rankers.base import (
+    CHUNK,
+    Ranker,
+    checked,
+    median_square_distance,
+    product,
+    sample_kinds,
+)
+from askew.rankers.standard_space import StandardSpace
+
+FLOOR = 0.1  # of the typical distance of two rows: what is nearer is as good as the same
+
+
+class NeighborRatio(Ranker):
+    """Log distance to the nearest rows, minus that to the nearest known anomalies.
+
+    Where distances are small the density is high, so this is a log ratio of two nearest-neighbour
+    density estimates, up to a factor.
+
+    Source: Loftsgaarden and Quesenberry, "A nonparametric estimate of a multivariate density
+    function", Annals of Mathematical Statistics 1965; Fix and Hodges, "Discriminatory analysis",
+    1951, compare two of them. A fitted ranker holds the rows that distances are taken to.
+
+    Parameters
+    ----------
+    n_rows, n_anomalies : int
+        Nearest rows, and nearest known anomalies, whose mean distance counts.
+    max_rows : int
+        Rows of a kind that distances are taken to, at most; beyond, a random sample.
+    random_state : int, RandomState or None
+    """
+
+    def __init__(
+        self,
+        n_rows: int = 10,
+        n_anomalies: int = 3,
+        max_rows: int = 1000,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_rows = n_rows
+        self.n_anomalies = n_anomalies
+        self.max_rows = max_rows
+        self.random_state = random_state
+
+    def _fit(
+        self, X: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
+    ) -> None:
+        self.space_ = StandardSpace.of(X)
+        taken = sample_kinds(label, self.max_rows, rng)
+        z, anomaly = self.space_.place(X[taken]), label[taken] == Label.ANOMALY
+        self.rows_, self.anomalies_ = z[~anomaly], z[anomaly]
+        typical = median_square_distance(z, rng)
+        self.floor_ = FLOOR * float(np.sqrt(max(typical, 1e-9)))
+        if len(taken) < len(X):
+            self.subsampled_ = f"NeighborRatio: {len(taken):,} of {len(X):,} rows"
+
+    def _score(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        out = np.empty(len(X))
+        for start in range(0, len(X), CHUNK):
+            z = self.space_.place(X[start : start + CHUNK])
+            # One more: a row that was learnt from is its own nearest.
+            away = _mean_distance(z, self.rows_, self.n_rows + 1)
+            near = _mean_distance(z, self.anomalies_, self.n_anomalies)
+            out[start : start + CHUNK] = np.log((away + self.floor_) / (near + self.floor_))
+        return out
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            **self.space_.state(),
+            "rows": self.rows_,
+            "anomalies": self.anomalies_,
+            "floor": self.floor_,
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        d = self.n_features_in_
+        self.space_ = StandardSpace.from_state(state, d)
+        self.rows_, self.anomalies_ = (
+            checked(state, name, (max(len(state[name]), 1), d)) for name in ("rows", "anomalies")
+        )
+        self.floor_ = float(checked(state, "floor", ()))
+        if self.floor_ <= 0:
+            raise ValueError("floor is not above 0")
+
+
+def _mean_distance(
+    z: NDArray[np.float64], rows: NDArray[np.float64], k: int
+) -> NDArray[np.float64]:
+    """Mean distance of (n, d) to the nearest k of (m, d), or to all where they are fewer."""
+    square = (z**2).sum(1)[:, np.newaxis] + (rows**2).sum(1) - 2 * product(z, rows.T)
+    k = min(k, len(rows))
+    nearest = np.sort(np.partition(square, k - 1, axis=1)[:, :k], axis=1)
+    mean: NDArray[np.float64] = np.sqrt(np.maximum(nearest, 0)).mean(axis=1)
+    return mean
