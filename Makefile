@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CELLS := askew-demo/cells.csv
 
-.PHONY: bench-loop bench-review help setup demo review fmt lint type test check docs bench bench-quality bench-methods bench-active screenshots soak paper paper-quick clean
+.PHONY: bench-loop bench-review help setup demo review fmt lint type test check docs bench-speed bench-tried bench-quality bench-methods bench-active screenshots soak paper paper-quick clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -60,13 +60,18 @@ $(BENCH)/.ready: constraints.txt benchmarks/requirements.txt
 	$(BENCH)/bin/python -m pip install --quiet --no-deps --requirement benchmarks/requirements.txt
 	@touch $@
 
-bench: $(BENCH)/.ready  ## Deep SAD beside DeepOD's: time of fit and score, one JSON line a run
-	$(BENCH)/bin/python benchmarks/speed.py
+bench-speed: $(BENCH)/.ready  ## ours beside DeepOD's and PyOD's as ratios, to docs/results/speed.md
+	OMP_NUM_THREADS=1 $(BENCH)/bin/python benchmarks/speed.py
+	$(BENCH)/bin/python benchmarks/speed.py --report
 
 bench-quality: $(READY) $(BENCH)/.ready  ## the default and its peers over the real tables, to docs/results/quality.md
 	OMP_NUM_THREADS=1 $(BENCH)/bin/python benchmarks/quality.py --who peers
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/quality.py --who askew
 	$(BIN)/python benchmarks/quality.py --report
+
+bench-tried: $(READY)  ## ideas for the default on splits of their own, to benchmarks/tried.jsonl
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/tried.py
+	$(BIN)/python benchmarks/tried.py --report
 
 bench-market: $(READY)  ## 300 verdicts on 45,211 rows of text and numbers, file to file
 	$(BIN)/python benchmarks/market.py

@@ -45,6 +45,7 @@ RUNS = ROOT / "benchmarks" / "runs" / "tried.jsonl"
 TRIED = ROOT / "benchmarks" / "tried.jsonl"
 KEYS = ("table", "setting", "seed", "version")
 N_OUTLYING, N_FIRST = len(OUTLYING), len(OUTLYING) + len(HARDY)
+CALLED = ("bagged boosting", "kernel logistic regression", "the ratio of nearest neighbours")
 FOLDS = 3
 
 Scores = NDArray[np.float64]
@@ -147,8 +148,9 @@ def with_anomalies(trial: Trial) -> dict[str, Scores]:
     base = z @ w
     first = z[:, :N_FIRST] @ w[:N_FIRST]
     out = {"default": base}
-    for i, (make, weight) in enumerate((*HARDY, *CLEAN), N_OUTLYING):
-        out[f"without {getattr(make, '__name__', make)}"] = base - weight * z[:, i]
+    names = ("extremely randomised trees", "a random forest's trees", *CALLED)
+    for i, name in enumerate(names, N_OUTLYING):
+        out[f"without {name}"] = base - w[i] * z[:, i]
     outlying = z[:, :N_OUTLYING] @ w[:N_OUTLYING]
     out["without what knows of no verdict"] = base - outlying
     out["what knows of no verdict doubled"] = base + outlying
@@ -165,8 +167,9 @@ def with_anomalies(trial: Trial) -> dict[str, Scores]:
     again = [w_ * trial.added(ranker(make, seed), left_out, bolder) for make, w_ in CLEAN]
     out["the foremost suspect taken for an anomaly"] = first + np.sum(again, axis=0)
     suspects = trial.suspects()
-    trees = trial.added(ranker(BaggedTrees, seed), suspects, y)
-    out["bagged trees without the suspects, too"] = base - z[:, N_OUTLYING] + trees
+    again = [w_ * trial.added(ranker(make, seed), suspects, y) for make, w_ in HARDY]
+    hardy = z[:, N_OUTLYING:N_FIRST] @ w[N_OUTLYING:N_FIRST]
+    out["bagged trees without the suspects, too"] = base - hardy + np.sum(again, axis=0)
     more = trial.added(ranker(partial(BaggedBoosting, n_bags=40), seed), suspects, y)
     out["twice the bags of boosting"] = base - z[:, N_FIRST] + more
     wider = partial(KernelLogistic, n_directions=1200, bandwidths=(0.25, 0.5, 1.0))
@@ -178,7 +181,8 @@ def with_anomalies(trial: Trial) -> dict[str, Scores]:
         ("ActiveBlend beside", ranker(ActiveBlend, seed)),
     ):
         out[name] = base + trial.added(fit, suspects, y)
-    out["weights by cross-validation"] = first - z[:, N_OUTLYING] + z[:, N_OUTLYING:] @ trust(trial)
+    learnt = w[N_OUTLYING:] * trust(trial)
+    out["weights by cross-validation"] = outlying + z[:, N_OUTLYING:] @ learnt
     out["the default before"] = before(trial)
     return out
 
@@ -254,7 +258,7 @@ def report(lines: list[jsonl.Line]) -> None:
     with TRIED.open("w", encoding="utf-8") as out:
         for name, by_setting in gains.items():
             if name != "default":
-                line = {"idea": name, "taken": False, "gains": by_setting, "note": ""}
+                line = {"idea": name, "gains": by_setting}
                 print(json.dumps(line), file=out)
     print(f"{TRIED}: {len(gains) - 1} ideas; {told}")
 

@@ -226,9 +226,9 @@ def test_an_arrow_stream_comes_back_where_it_is_asked_for(
 
 
 def test_so_many_reasons_as_asked(client: TestClient, table: pd.DataFrame) -> None:
-    three = scored(client, rows_of(table[:3]))["rows"]
-    assert [len(row["reasons"]) for row in three] == [1, 2, 3]
-    one = scored(client, rows_of(table[:3]), reasons=1)["rows"]
+    three = scored(client, rows_of(table[:40]))["rows"]
+    assert max(len(row["reasons"]) for row in three) == 3
+    one = scored(client, rows_of(table[:40]), reasons=1)["rows"]
     assert [row["reasons"] for row in one] == [row["reasons"][:1] for row in three]
     assert all(row["reasons"] == [] for row in scored(client, rows_of(table), reasons=0)["rows"])
     assert post(client, b"{}", reasons=11).status_code == 422

@@ -16,9 +16,10 @@ from torch import Generator, Tensor, nn
 
 from askew.deep import DeepSAD, Detector, DevNet, Method, Recipe, Reconstruct, Term, draws
 from askew.deep.combine import combine, yardstick
+from askew.deep.descent import clipped
 from askew.deep.method import Batch
 from askew.deep.nets import CHUNK, BatchNorm, Linear, Net, apart, in_chunks
-from askew.deep.train import _clip, spawn, torch_threads, train
+from askew.deep.train import score, spawn, torch_threads, train
 from askew.errors import ConvergenceWarning, FitError, MethodError
 from tests.contract.cases import table
 
@@ -112,32 +113,47 @@ class TestTrain:
         with pytest.raises(MethodError, match="margin"):
             go(DevNet(margin=-1.0))
 
-    def test_each_members_gradient_is_clipped_by_itself(self) -> None:
-        a, b = nn.Parameter(torch.zeros(2, 3)), nn.Parameter(torch.zeros(2, 1, 4))
-        a.grad = torch.tensor([[3.0, 0, 0], [0.1, 0, 0]])
-        b.grad = torch.tensor([[[4.0, 0, 0, 0]], [[0, 0.2, 0, 0]]])
-        _clip([a, b], 1.0)
-        assert a.grad[0, 0].item() == pytest.approx(0.6, abs=1e-5)
-        assert b.grad[0, 0, 0].item() == pytest.approx(0.8, abs=1e-5)
-        assert a.grad[1, 0].item() == pytest.approx(0.1)
+    def test_coarse_products_rank_alike_and_are_for_training_alone(self) -> None:
+        x, label = table(600)
+        for method in (Reconstruct(hidden=(8, 4)), DevNet()):
+            nets = [
+                train(method, x, label, generators=spawn(0, 4), epochs=5, precision=precision)[0]
+                for precision in ("float32", "bf16")
+            ]
+            assert not torch.equal(weight(nets[0]), weight(nets[1]))
+            scores = [score(method, net, x).mean(0) for net in nets]
+            ranks = [s.argsort().argsort().double() for s in scores]
+            assert float(torch.corrcoef(torch.stack(ranks))[0, 1]) > 1 - 1e-3
+            assert all(p.dtype == torch.float32 for p in nets[1].parameters())
+            fresh = method.network((6,), spawn(0, 4))
+            fresh.load_state_dict(nets[1].state_dict())
+            assert torch.equal(score(method, fresh, x), score(method, nets[1], x))
+            assert torch.equal(
+                fresh.train()(x.expand(4, -1, -1)), nets[1].train()(x.expand(4, -1, -1))
+            )
 
-    def test_each_entry_of_a_gradient_is_clipped(self) -> None:
-        seen: list[Tensor] = []
+    def test_each_members_slope_is_clipped_by_itself(self) -> None:
+        a = torch.tensor([[3.0, 0, 0], [0.1, 0, 0]])
+        b = torch.tensor([[[4.0, 0, 0, 0]], [[0, 0.2, 0, 0]]])
+        short, none, long = clipped([a, None, b], norm=1.0, value=None)
+        assert none is None
+        assert short is not None
+        assert long is not None
+        assert short[0, 0].item() == pytest.approx(0.6, abs=1e-5)
+        assert long[0, 0, 0].item() == pytest.approx(0.8, abs=1e-5)
+        assert short[1, 0].item() == pytest.approx(0.1)
 
-        @dataclass(eq=False, repr=False)
-        class Seen(Line):
-            """Notes the gradient that the step used."""
+    def test_each_entry_of_a_slope_is_clipped(self) -> None:
+        (cut,) = clipped([torch.tensor([[3.0, -0.2], [-2.0, 0.5]])], norm=None, value=0.5)
+        assert cut is not None
+        torch.testing.assert_close(cut, torch.tensor([[0.5, -0.2], [-0.5, 0.5]]))
 
-            def done(self, net: Net, rows: object) -> None:
-                seen.extend(p.grad.clone() for p in net.parameters() if p.grad is not None)
-
-        go(Seen(script=(100.0,)), epochs=1, steps_per_epoch=1)
-        free = torch.cat([g.flatten() for g in seen])
-        seen.clear()
-        go(Seen(script=(100.0,)), epochs=1, steps_per_epoch=1, clip_value=0.5)
-        clipped = torch.cat([g.flatten() for g in seen])
-        assert free.abs().max() > 0.5
-        torch.testing.assert_close(clipped, free.clamp(-0.5, 0.5))
+    @pytest.mark.parametrize("setting", ["clip_norm", "clip_value"])
+    def test_clipping_reaches_the_step(self, setting: str) -> None:
+        free, _ = go(Line(script=(100.0,)), epochs=2, optimizer="rmsprop")
+        cut, _ = go(Line(script=(100.0,)), epochs=2, optimizer="rmsprop", **{setting: 1e-9})
+        start = weight(Line().network((6,), spawn(0, 2)))
+        assert (weight(cut) - start).abs().max() < 0.5 * (weight(free) - start).abs().max()
 
     def test_a_stage_moves_what_it_says_and_gives_gradients_back_their_place(self) -> None:
         @dataclass(eq=False, repr=False)
@@ -235,6 +251,31 @@ class TestNets:
         wanted = torch.stack([bn.eval()(x[k]) for k, bn in enumerate(theirs)])
         torch.testing.assert_close(ours(x), wanted)
 
+    def test_a_chunk_is_mapped_as_few_rows_are_and_each_row_by_itself(self) -> None:
+        layer = Linear(spawn(0, 2), 40, 60).eval()
+        x = torch.randn(2, CHUNK, 40, generator=Generator().manual_seed(0))
+        with torch.no_grad():
+            whole = layer(x)
+            assert layer.bias is not None
+            torch.testing.assert_close(whole, x @ layer.weight + layer.bias)
+            torch.testing.assert_close(whole[:, :10], layer(x[:, :10]))
+            order = torch.randperm(CHUNK, generator=Generator().manual_seed(1))
+            assert torch.equal(layer(x[:, order]), whole[:, order])
+
+    @pytest.mark.parametrize("members", [1, 3])
+    def test_wide_networks_score_a_row_alike_whatever_its_company(self, members: int) -> None:
+        X, y = (np.tile(t.numpy(), (1, 5) if t.dim() > 1 else 1) for t in table())
+        detector = Detector(DeepSAD(pretrain=False), members=members, epochs=1, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            detector.fit(X, y)
+        many = np.tile(X, (40, 1))
+        scores = detector.decision_function(many)
+        order = np.random.default_rng(1).permutation(len(many))
+        np.testing.assert_array_equal(detector.decision_function(many[order]), scores[order])
+        np.testing.assert_array_equal(detector.decision_function(many[7:8]), scores[7:8])
+        np.testing.assert_array_equal(detector.decision_function(many[-99:]), scores[-99:])
+
     def test_linear_starts_like_torchs_or_kerass(self) -> None:
         plain = Linear(spawn(0, 2), 400, 100)
         assert 0.049 < plain.weight.abs().max().item() <= 0.05
@@ -306,6 +347,17 @@ class TestDetector:
         )
         np.testing.assert_allclose(one, two, atol=0.02)
 
+    def test_arrays_of_any_kind_are_read_and_left_alone(self) -> None:
+        X, y = (t.numpy() for t in table())
+        detector = Detector(DeepSAD(hidden=(8, 4), pretrain=False), epochs=5, random_state=0)
+        scores = detector.fit(X, y).decision_function(X)
+        fixed = X.copy()
+        fixed.flags.writeable = False
+        np.testing.assert_array_equal(detector.decision_function(fixed), scores)
+        np.testing.assert_array_equal(detector.decision_function(X[::-1]), scores[::-1])
+        np.testing.assert_array_equal(detector.decision_function(np.asfortranarray(X)), scores)
+        np.testing.assert_array_equal(detector.fit(fixed, y).decision_function(X), scores)
+
     def test_contamination_is_the_share_called_anomalous(self) -> None:
         X, _ = (t.numpy() for t in table())
         detector = Detector(Reconstruct(hidden=(4,)), epochs=30, contamination=0.1, random_state=0)
@@ -325,6 +377,7 @@ class TestDetector:
             ("members", 0),
             ("combine", "best"),
             ("scale", "log"),
+            ("precision", "float16"),
             ("method", "DeepSAD"),
             ("epochs", -1),
         ):

@@ -499,8 +499,9 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file; ``askew.load`` reads it.
 
-        No row of the table is in it, but for one ranker: an ``ActiveBlend`` keeps the judged rows,
-        as the ranks of their cells.
+        Rows of the table are in it, as numbers and without their names, where the ranker measures
+        how near they are: of the default's, up to 1,000 of a kind once an anomaly or a normal is
+        known; of an ``ActiveBlend``'s, the judged ones.
         """
         check_is_fitted(self)
         persist.save(self, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any, Literal, Self
 
@@ -16,10 +17,13 @@ from askew.classifier import RankingClassifier
 from askew.deep import combine, train
 from askew.deep.method import Method, Recipe, Scale, describe
 from askew.deep.methods import DeepSAD
+from askew.deep.nets import CHUNK
 from askew.errors import ConvergenceWarning, MethodError, ModelFileError
 from askew.labels import Label, read_labels
 from askew.table import row_keys
 from askew.threshold import default_cut
+
+BLOCK = 2**20  # bytes scaled at once
 
 
 class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
@@ -50,6 +54,9 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         ``"auto"`` is CUDA where there is one, else the CPU; or a torch device.
     threads
         Torch threads during the fit, put back afterwards; scoring takes one.
+    precision
+        Of the products in training: ``"float32"``, or ``"bf16"``, which several members together
+        gain by where the processor multiplies such numbers. Scores are worked out in float32.
     random_state
         Decides every draw; no global seed is read or set.
 
@@ -94,6 +101,7 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         contamination: float | Literal["auto"] = "auto",
         device: str = "auto",
         threads: int = 1,
+        precision: train.Precision = "float32",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.method = method
@@ -110,6 +118,7 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         self.contamination = contamination
         self.device = device
         self.threads = threads
+        self.precision = precision
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
@@ -156,6 +165,7 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
             generators=train.spawn(self.random_state, self.members),
             device=self._device(),
             threads=self.threads,
+            precision=self.precision,
             **self._settings(),
         )
         self.history_ = [{k: v.cpu().numpy() for k, v in epoch.items()} for epoch in history]
@@ -176,10 +186,13 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Score rows (n, d) -> (n,): higher is more anomalous, above 0 is called an anomaly."""
         check_is_fitted(self)
-        members = self._member_scores(self._checked(X))
-        scores = combine.combine(members, self.yardstick_, self.combine)
-        centered: NDArray[np.float64] = scores - self.offset_
-        return centered
+        x = self._checked(X)
+        scores = np.empty(len(x))
+        for part in _blocks(x):
+            members = self._member_scores(x[part])
+            scores[part] = combine.combine(members, self.yardstick_, self.combine)
+        scores -= self.offset_
+        return scores
 
     def member_scores(self, X: ArrayLike) -> NDArray[np.float64]:
         """Score rows (n, d) -> (n, members), all members on one scale (see ``combine``)."""
@@ -257,19 +270,31 @@ class Detector(RankingClassifier, BaseEstimator):  # type: ignore[misc]
             raise MethodError(f"members is {self.members!r}; expected 1 or more")
         if self.combine not in ("mean", "rank"):
             raise MethodError(f"combine is {self.combine!r}; expected 'mean' or 'rank'")
+        if self.precision not in ("float32", "bf16"):
+            raise MethodError(f"precision is {self.precision!r}; expected 'float32' or 'bf16'")
         if self.scale not in ("auto", "minmax", "standard", None):
             raise MethodError(
                 f"scale is {self.scale!r}; expected 'auto', 'minmax', 'standard' or None"
             )
 
     def _tensor(self, X: NDArray[np.float32]) -> torch.Tensor:
-        return torch.from_numpy((X - self.shift_) * self.factor_)
+        # Torch scales in half of numpy's time, but warns of arrays that may not be written.
+        x = torch.from_numpy(np.require(X, requirements=["C", "W"]))
+        return (x - torch.tensor(self.shift_)).mul_(torch.tensor(self.factor_))
 
     def _member_scores(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
-        x = self._tensor(X).to(self._device())
-        scores = train.score(self._method(), self.net_, x)
-        out: NDArray[np.float32] = scores.cpu().numpy()
-        return out
+        """Score rows (n, *shape) -> (members, n), never scaling more than a block at once."""
+        scores = np.empty((self.members, len(X)), dtype=np.float32)
+        for part in _blocks(X):
+            x = self._tensor(X[part]).to(self._device())
+            scores[:, part] = train.score(self._method(), self.net_, x).cpu().numpy()
+        return scores
+
+
+def _blocks(x: NDArray[np.float32]) -> Iterator[slice]:
+    """Cut rows into whole chunks of ``BLOCK`` bytes or so."""
+    step = CHUNK * max(1, BLOCK // (CHUNK * x[:1].nbytes))
+    return (slice(start, start + step) for start in range(0, len(x), step))
 
 
 def _fit_scale(

@@ -22,6 +22,8 @@ Init = Literal["torch", "glorot", "glorot_normal"]
 
 LANES = 16
 CHUNK = 2048  # rows a scoring pass: one big pass is four times slower and takes a gigabyte
+LARGE = 2048  # entries of a weight from which on oneDNN is worth its set-up
+ONE_DNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 class Linear(nn.Module):
@@ -51,6 +53,7 @@ class Linear(nn.Module):
         init: Init = "torch",
     ) -> None:
         super().__init__()
+        self.coarse = False  # whether training multiplies in bfloat16 (see ``coarsely``)
         glorot = init != "torch"
         bound = math.sqrt(6 / (inputs + outputs)) if glorot else 1 / math.sqrt(inputs)
         if init == "glorot_normal":
@@ -70,6 +73,9 @@ class Linear(nn.Module):
         """Map each member's rows by its own weights."""
         if not self.training:
             return self._alike(x)
+        if self.coarse:
+            out = torch.bmm(x.bfloat16(), self.weight.bfloat16()).to(x.dtype)
+            return out if self.bias is None else out + self.bias
         if self.bias is None:
             return torch.bmm(x, self.weight)
         return torch.baddbmm(self.bias, x, self.weight)
@@ -82,8 +88,37 @@ class Linear(nn.Module):
         multiple of ``LANES`` keep all rows on one route.
         """
         outputs = self.weight.shape[-1]
-        out = torch.bmm(x, nn.functional.pad(self.weight, (0, -outputs % LANES)))[..., :outputs]
-        return out if self.bias is None else out + self.bias
+        weight: Tensor = self.weight
+        bias: Tensor | None = self.bias
+        if outputs % LANES:
+            weight = nn.functional.pad(weight, (0, -outputs % LANES))
+            bias = None if bias is None else nn.functional.pad(bias, (0, -outputs % LANES))
+        large = x.shape[1] % CHUNK == 0 and weight[0].numel() >= LARGE
+        plain = x.dtype == torch.float32 and x.device.type == "cpu"
+        if ONE_DNN and large and plain and not torch.is_grad_enabled():
+            out = _mapped(x, weight, bias)
+        else:
+            out = torch.bmm(x, weight)
+            out = out if bias is None else out + bias
+        return out if outputs % LANES == 0 else out[..., :outputs]
+
+
+def _mapped(
+    x: Float[Tensor, "members rows inputs"],
+    weight: Float[Tensor, "members inputs outputs"],
+    bias: Float[Tensor, "members 1 outputs"] | None,
+) -> Float[Tensor, "members rows outputs"]:
+    """Map many rows by oneDNN, which makes use of any processor.
+
+    Torch's library of matrix products knows its maker's own processors alone, and takes twice as
+    long on others. The kernel is the one that torch's compiler calls; it has no slope.
+    """
+    affine = torch.ops.mkldnn._linear_pointwise
+    parts = [
+        affine(x[k], weight[k].T, None if bias is None else bias[k, 0], "none", [], "")
+        for k in range(len(x))
+    ]
+    return parts[0].unsqueeze(0) if len(parts) == 1 else torch.stack(parts)
 
 
 class BatchNorm(nn.Module):
@@ -121,18 +156,26 @@ class BatchNorm(nn.Module):
         """Normalize, then scale and shift where affine."""
         if x.dim() > 3:
             return self._maps(x)
-        mean, var = self.mean, self.var
-        if self.training:
-            mean = x.mean(-2, keepdim=True)
-            var = (x - mean).square().mean(-2, keepdim=True)
-            with torch.no_grad():
-                rows = x.shape[-2]
-                self.mean.lerp_(mean, self.momentum)
-                self.var.lerp_(var * (rows / max(rows - 1, 1)), self.momentum)
+        if not self.training:
+            return self._fixed(x)
+        mean = x.mean(-2, keepdim=True)
+        var = (x - mean).square().mean(-2, keepdim=True)
+        with torch.no_grad():
+            rows = x.shape[-2]
+            self.mean.lerp_(mean, self.momentum)
+            self.var.lerp_(var * (rows / max(rows - 1, 1)), self.momentum)
         x = (x - mean) * torch.rsqrt(var + self.eps)
         if self.scale is None or self.shift is None:
             return x
         return x * self.scale + self.shift
+
+    def _fixed(self, x: Tensor) -> Tensor:
+        """Normalize by the running mean and variance, in one pass over the rows."""
+        scale = torch.rsqrt(self.var + self.eps)
+        if self.scale is not None:
+            scale = scale * self.scale
+        shift = -self.mean * scale
+        return torch.addcmul(shift if self.shift is None else shift + self.shift, x, scale)
 
     def _maps(self, x: Tensor) -> Tensor:
         """Normalize the maps of images, over rows and places, by torch's own routine."""
@@ -265,6 +308,19 @@ def in_chunks(
         out = function(part.expand(members, *part.shape[1:]))
         parts.append(out[:, : chunk - missing])
     return torch.cat(parts, 1)
+
+
+@contextmanager
+def coarsely(module: nn.Module, yes: bool) -> Iterator[None]:
+    """Multiply in bfloat16 in training for a while, where asked; weights stay as they are."""
+    layers = [layer for layer in module.modules() if isinstance(layer, Linear)]
+    for layer in layers:
+        layer.coarse = yes
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.coarse = False
 
 
 def mean_code(

@@ -49,6 +49,8 @@ class Term:
         kept = self.loss.where(self.keep, self.loss.new_zeros(()))
         return kept.sum(-1) / self.keep.sum(-1).clamp(min=1)
 
-    def cost(self) -> Float[Tensor, " members"]:
-        """Weighted mean: what the term adds to the objective."""
-        return self.weight * self.mean()
+    def cost(self, mean: Float[Tensor, " members"] | None = None) -> Float[Tensor, " members"]:
+        """Weighted mean: what the term adds to the objective; of a mean that is known already."""
+        mean = self.mean() if mean is None else mean
+        plain = isinstance(self.weight, float) and self.weight == 1
+        return mean if plain else self.weight * mean

@@ -6,21 +6,26 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 
+from askew.deep.descent import Descent, clipped
 from askew.deep.draws import Size
 from askew.deep.method import Batch, Method, Recipe, describe
-from askew.deep.nets import Net, in_chunks, seeded
+from askew.deep.nets import Net, coarsely, in_chunks, seeded
 from askew.deep.rows import Rows, Term
+from askew.deep.snapshot import Snapshot
+from askew.deep.tape import Tape
 from askew.errors import ConvergenceWarning, FitError
 
 # By epoch, over all stages: mean loss (members,) a term, not a number once a member has stopped.
 History = list[dict[str, Tensor]]
+Precision = Literal["float32", "bf16"]
 
 
 def spawn(random_state: int | np.random.RandomState | None, members: int) -> list[Generator]:
@@ -40,6 +45,8 @@ def train(
     device: str | torch.device = "cpu",
     threads: int = 1,
     start: Net | None = None,
+    precision: Precision = "float32",
+    recorded: bool = True,
     **settings: Any,
 ) -> tuple[Net, History]:
     """Train one network a generator, side by side, through all stages of a method.
@@ -62,6 +69,13 @@ def train(
     start
         A network of as many members that has been through all stages but the last, say of a
         wrapper's base: what both have in common is taken over, and the last stage alone trained.
+    precision
+        Of the products in training: that of ``x``, or ``"bf16"``, which several members together
+        gain by where the processor multiplies such numbers. Weights, optimiser and scores keep
+        the type of ``x``.
+    recorded
+        Whether steps are played from a recording of the first where that can be, on the CPU and
+        for tables; autograd does every step otherwise. It is the slower way to the same bits.
     **settings
         Fields of ``Recipe`` that replace the method's own, in every stage.
 
@@ -89,9 +103,10 @@ def train(
         if start is not None:
             net.load_state_dict({**net.state_dict(), **start.state_dict()})
             stages = stages[-1:]
-        for stage in stages:
-            recipe = replace(stage.recipe(), **settings)
-            _train_stage(stage, net, rows, label.cpu(), generators, recipe, history)
+        with coarsely(net, precision == "bf16"):
+            for stage in stages:
+                recipe = replace(stage.recipe(), **settings)
+                _train_stage(stage, net, rows, label.cpu(), generators, recipe, history, recorded)
     return net, history
 
 
@@ -102,7 +117,7 @@ def score(method: Method, net: Net, x: Float[Tensor, "n *shape"]) -> Float[Tenso
     """
     members = next(net.parameters()).shape[0]
     with torch_threads(1), torch.inference_mode():
-        net.eval()
+        _rest(net)
         return in_chunks(lambda part: method.score(net, part), x.unsqueeze(0), members)
 
 
@@ -134,6 +149,7 @@ def _train_stage(
     generators: Sequence[Generator],
     recipe: Recipe,
     history: History,
+    recorded: bool,
 ) -> None:
     """Train one stage on the network it shares with the others; add its epochs to history."""
     batch = min(recipe.batch_size, len(label))
@@ -142,19 +158,22 @@ def _train_stage(
     with _looking(net):
         stage.before_fit(net, rows)
     running = torch.ones(len(generators), dtype=torch.bool, device=rows.x.device)
-    snapshot = _Snapshot(net)
+    snapshot = Snapshot(net)
     best = torch.full(running.shape, torch.inf, dtype=rows.x.dtype, device=rows.x.device)
     means: dict[str, Tensor] = {}
     losses: list[Tensor] = []
     drawn: dict[str, Tensor] = {}
     with _only(net, stage.trainable(net)) as parameters:
-        stepper = _Stepper(recipe, parameters)
+        work = _Work(stage, net, rows, parameters, recipe, recorded)
+        descent = Descent(recipe, parameters)
         for epoch in range(recipe.epochs):
             with _looking(net):
                 stage.before_epoch(net, rows, means)
-            stepper.set_rate(recipe.learning_rate, recipe.milestones, epoch)
+            descent.set_epoch(epoch)
             drawn = _draw(stage, label, size, generators, running, drawn)
-            means, loss = _epoch(stage, net, rows, drawn, stepper)
+            stage.set_training(net)
+            means, loss = _epoch(work, descent, drawn, steps)
+            _rest(net)
             _check_finite(stage, means, running, epoch)
             history.append({k: v.where(running, torch.nan) for k, v in means.items()})
             losses.append(loss if epoch == 0 else loss.where(running, losses[-1]))
@@ -176,25 +195,158 @@ def _train_stage(
 
 
 def _epoch(
-    stage: Method, net: Net, rows: Rows, drawn: Mapping[str, Tensor], stepper: _Stepper
+    work: _Work, descent: Descent, drawn: Mapping[str, Tensor], steps: int
 ) -> tuple[dict[str, Tensor], Float[Tensor, " members"]]:
     """Take the steps of one epoch; give each term's mean loss, and the objective's (members,)."""
-    total: dict[str, Tensor] = {}
+    work.begin(drawn)
+    total: Tensor | float = 0.0
     taken: Tensor | float = 0.0
-    stage.set_training(net)
-    for step in range(len(next(iter(drawn.values())))):
-        with net.once():
-            terms = stage.terms(net, _gather(rows, drawn, step))
-        objective = torch.stack([term.cost() for term in terms.values()]).sum(0)
-        active = _active(terms)
-        stepper.step(objective, active)
-        taken = taken + (1.0 if active is None else active.to(objective.dtype))
-        for name, value in {**{k: t.mean() for k, t in terms.items()}, "": objective}.items():
-            total[name] = total.get(name, 0) + value.detach()
-    net.eval()
-    steps = torch.as_tensor(taken, dtype=objective.dtype).clamp(min=1)
-    loss = total.pop("") / steps
-    return {name: value / steps for name, value in total.items()}, loss
+    for step in range(steps):
+        found = work.step(step)
+        descent.step(found.slopes, found.active)
+        total = total + found.losses
+        taken = taken + (1.0 if found.active is None else found.active.to(found.losses.dtype))
+    *means, loss = total / torch.as_tensor(taken, dtype=found.losses.dtype).clamp(min=1)
+    return dict(zip(found.names, means, strict=True)), loss
+
+
+class _Found(NamedTuple):
+    """What a step works out."""
+
+    names: list[str]  # of the terms
+    losses: Float[Tensor, "terms_and_objective members"]  # the terms' means, then the objective
+    active: Bool[Tensor, " members"] | None  # who has a row to learn from; None: all, always
+    slopes: list[Tensor | None]  # the objective's, one a parameter
+
+
+class _Work:
+    """Works out the losses and slopes of a step.
+
+    Where asked for and possible the first step is recorded and the others are played, else
+    autograd does them all; the bits are the same. A recording is compared with autograd in its
+    first epoch and the one after, and dropped where they differ: a method that counts steps or
+    epochs in Python, say, cannot be played.
+    """
+
+    def __init__(
+        self,
+        stage: Method,
+        net: Net,
+        rows: Rows,
+        parameters: Sequence[nn.Parameter],
+        recipe: Recipe,
+        recorded: bool,
+    ) -> None:
+        self.stage, self.net, self.rows = stage, net, rows
+        self.parameters, self.recipe = parameters, recipe
+        # Images take their time in kernels, and their memory is better used again.
+        self.recorded = recorded and rows.x.dim() == 3 and rows.x.device.type == "cpu"
+        self.tape: Tape[_Found] | None = None
+        self.batch: Batch = {}  # what the recording reads
+        self.drawn: Mapping[str, Tensor] = {}
+        self.feeds: list[tuple[Tensor, Sequence[Tensor], Tensor]] = []
+        self.fills: list[tuple[Tensor, Tensor]] = []
+        self.setup: object = None
+        self.epochs = 0
+        self.doubtful = True
+
+    def begin(self, drawn: Mapping[str, Tensor]) -> None:
+        """Take up an epoch's draws; forget a recording of other memory or another mode."""
+        setup = (
+            [(name, block.dtype, block.shape) for name, block in drawn.items()],
+            [tensor.data_ptr() for tensor in (*self.net.parameters(), *self.net.buffers())],
+            [module.training for module in self.net.modules()],
+        )
+        if setup != self.setup:
+            self.tape = None
+        self.drawn, self.setup = drawn, setup
+        self.epochs += 1
+        self.doubtful = self.tape is None or self.epochs == 2
+        if self.tape is not None:
+            self._lay_out()
+
+    def step(self, step: int) -> _Found:
+        """Work out a step; the tensors given may be written over by the next."""
+        if not self.recorded:
+            return self._by_autograd(_gather(self.rows, self.drawn, step))
+        if self.tape is None:
+            return self._by_recording(step)
+        for table, numbers, place in self.feeds:
+            torch.index_select(table, 0, numbers[step], out=place)
+        for values, place in self.fills:
+            place.copy_(values[step])
+        if self.doubtful:
+            return self._by_both(self.tape)
+        self.tape.play()
+        return self.tape.result
+
+    def _by_autograd(self, batch: Batch) -> _Found:
+        with self.net.once():
+            terms = self.stage.terms(self.net, batch)
+        means = [term.mean() for term in terms.values()]
+        costs = [term.cost(mean) for term, mean in zip(terms.values(), means, strict=True)]
+        objective = sum(costs[1:], costs[0])
+        slopes: Sequence[Tensor | None] = [None] * len(self.parameters)
+        if objective.requires_grad:
+            slopes = torch.autograd.grad(objective.sum(), self.parameters, allow_unused=True)
+        slopes = [None if slope is None else slope.contiguous() for slope in slopes]
+        return _Found(
+            names=list(terms),
+            losses=torch.stack([*means, objective]).detach(),
+            active=_active(terms),
+            slopes=clipped(slopes, norm=self.recipe.clip_norm, value=self.recipe.clip_value),
+        )
+
+    def _by_recording(self, step: int) -> _Found:
+        batch = _gather(self.rows, self.drawn, step)
+        self.batch = {k: v.clone() if isinstance(v, Tensor) else v for k, v in batch.items()}
+        tape = Tape(partial(self._by_autograd, self.batch))
+        self.recorded = tape.playable
+        if tape.playable:
+            self.tape = tape
+            self._lay_out()
+        return tape.result
+
+    def _lay_out(self) -> None:
+        """Prepare how each step's rows and random quantities come to where the recording reads."""
+        self.feeds, self.fills = [], []
+        for name, block in self.drawn.items():
+            part = self.batch[name]
+            if isinstance(part, Tensor):
+                self.fills.append((block, part))
+                continue
+            numbers = block.flatten(1).unbind(0)
+            self.feeds.append((self.rows.x[0], numbers, part.x.flatten(0, 1)))
+            self.feeds.append((self.rows.label[0], numbers, part.label.flatten()))
+
+    def _by_both(self, tape: Tape[_Found]) -> _Found:
+        before = [buffer.clone() for buffer in self.net.buffers()]
+        tape.play()
+        played = [tensor.clone() for tensor in _numbers(tape.result)]
+        for buffer, value in zip(self.net.buffers(), before, strict=True):
+            buffer.copy_(value)
+        found = self._by_autograd(self.batch)
+        self.recorded = _agree(played, _numbers(found))
+        self.doubtful = False
+        return found
+
+
+def _numbers(found: _Found) -> list[Tensor]:
+    return [found.losses, *(slope for slope in found.slopes if slope is not None)]
+
+
+def _agree(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    """Say whether numbers are the same but for rounding, which is of the size of the greatest."""
+    return [tensor.shape for tensor in some] == [tensor.shape for tensor in others] and all(
+        torch.allclose(
+            here,
+            there,
+            rtol=1e-3,
+            atol=1e-6 * float(there.nan_to_num(0.0, 0.0, 0.0).abs().max()),
+            equal_nan=True,
+        )
+        for here, there in zip(some, others, strict=True)
+    )
 
 
 def _active(terms: Mapping[str, Term]) -> Tensor | None:
@@ -243,102 +395,6 @@ def _gather(rows: Rows, drawn: Mapping[str, Tensor], step: int) -> Batch:
     return batch
 
 
-class _Stepper:
-    """Steps an optimiser; where members may sit a step out, one optimiser a member.
-
-    An idle member must not move at all: momentum and weight decay would move it without a
-    gradient, and its count of steps would run ahead of what it is when trained alone.
-    """
-
-    def __init__(self, recipe: Recipe, parameters: Sequence[nn.Parameter]) -> None:
-        self.recipe, self.parameters = recipe, parameters
-        self.rate = recipe.learning_rate
-        self.joint: torch.optim.Optimizer | None = None
-        self.alone: list[torch.optim.Optimizer] = []
-
-    def set_rate(self, rate: float, milestones: Sequence[int], epoch: int) -> None:
-        """Set the learning rate of an epoch: a tenth for every milestone behind it."""
-        self.rate = rate * 0.1 ** sum(epoch >= milestone for milestone in milestones)
-        for optimizer in (*self.alone, *([self.joint] if self.joint else [])):
-            for group in optimizer.param_groups:
-                group["lr"] = self.rate
-
-    def step(self, objective: Tensor, active: Tensor | None) -> None:
-        """Move the members marked (all where None) down the gradient of their objective."""
-        for p in self.parameters:
-            p.grad = None
-        if active is not None and not active.any():
-            return
-        objective.sum().backward()  # type: ignore[no-untyped-call]
-        if self.recipe.clip_value is not None:
-            nn.utils.clip_grad_value_(self.parameters, self.recipe.clip_value)
-        if self.recipe.clip_norm is not None:
-            _clip(self.parameters, self.recipe.clip_norm)
-        if active is None:
-            self.joint = self.joint or self._optimizer(self.parameters)
-            self.joint.step()
-            return
-        views = [[p.detach()[k] for p in self.parameters] for k in range(len(active))]
-        self.alone = self.alone or [self._optimizer(view) for view in views]
-        for k in active.nonzero().flatten().tolist():
-            for view, p in zip(
-                self.alone[k].param_groups[0]["params"], self.parameters, strict=True
-            ):
-                view.grad = None if p.grad is None else p.grad[k]
-            self.alone[k].step()
-
-    def _optimizer(self, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
-        common: dict[str, Any] = {"lr": self.rate, "weight_decay": self.recipe.weight_decay}
-        if self.recipe.optimizer == "adam":
-            return torch.optim.Adam(parameters, fused=True, **common)
-        return torch.optim.RMSprop(parameters, alpha=0.9, eps=1e-7, foreach=True, **common)
-
-
-def _clip(parameters: Sequence[nn.Parameter], norm: float) -> None:
-    """Scale each member's gradient down to the norm where it is longer."""
-    grads = [p.grad for p in parameters if p.grad is not None]
-    square = torch.stack([g.flatten(1).square().sum(1) for g in grads]).sum(0)
-    factor = (norm / (square.sqrt() + 1e-6)).clamp(max=1)
-    for g in grads:
-        g.mul_(factor.view(-1, *[1] * (g.dim() - 1)))
-
-
-class _Snapshot:
-    """Members as they were at a moment that each of them chose."""
-
-    def __init__(self, net: Net) -> None:
-        self.net = net
-        self.state: dict[str, Tensor] = {}
-        self.taken: Tensor | None = None
-
-    def take(self, members: Bool[Tensor, " members"]) -> None:
-        """Keep the present state of the members marked."""
-        if not members.any():
-            return
-        state = self.net.state_dict()
-        if self.taken is None:
-            self.state = {name: value.clone() for name, value in state.items()}
-            self.taken = members.clone()
-            return
-        self.state = _mix(members, state, self.state)
-        self.taken = self.taken | members
-
-    def restore(self) -> None:
-        """Give the members for which there is a state that state back."""
-        if self.taken is not None:
-            self.net.load_state_dict(_mix(self.taken, self.state, self.net.state_dict()))
-
-
-def _mix(
-    members: Tensor, here: Mapping[str, Tensor], there: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """Take the members marked from here, the others from there."""
-    return {
-        name: torch.where(members.view(-1, *[1] * (value.dim() - 1)), value, there[name])
-        for name, value in here.items()
-    }
-
-
 @contextmanager
 def _only(net: Net, parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
     """Ask gradients of these parameters alone for a while."""
@@ -352,15 +408,20 @@ def _only(net: Net, parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Para
     finally:
         for p in net.parameters():
             p.requires_grad_(True)
-            p.grad = None
 
 
 @contextmanager
 def _looking(net: Net) -> Iterator[None]:
     """Let a hook look at the network: eval mode, no gradients."""
-    net.eval()
+    _rest(net)
     with torch.no_grad():
         yield
+
+
+def _rest(net: Net) -> None:
+    """Turn training mode off; to look first costs less than to turn it off once more."""
+    if any(module.training for module in net.modules()):
+        net.eval()
 
 
 def _check_finite(stage: Method, means: Mapping[str, Tensor], running: Tensor, epoch: int) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.tree import ExtraTreeRegressor
+from sklearn.tree import DecisionTreeRegressor
 
 from askew.rankers.bags import draw_bags
 from askew.rankers.base import Ranker, checked, product
@@ -16,11 +16,12 @@ MOST_PROJECTIONS = 100
 
 
 class BaggedTrees(Ranker):
-    """Extremely randomised trees on small bags (see ``bags``); the score is the mean vote.
+    """Trees on small bags (see ``bags``); the score is the mean vote.
 
-    Source: Geurts, Ernst and Wehenkel, "Extremely randomized trees", Machine Learning 2006.
-    Beside the columns the trees see random projections of the standardised columns, so that they
-    can cut across columns too.
+    With ``splitter="random"``, extremely randomised trees: Geurts, Ernst and Wehenkel, "Extremely
+    randomized trees", Machine Learning 2006. Beside the columns they see random projections of the
+    standardised columns, so that they can cut across columns too. With ``"best"``, the trees of a
+    random forest: Breiman, "Random forests", Machine Learning 2001.
 
     Parameters
     ----------
@@ -28,6 +29,8 @@ class BaggedTrees(Ranker):
         Bags, and trees on each.
     min_samples_leaf : int
         Rows in a leaf, at least.
+    splitter : {"random", "best"}
+        Whether a cut is drawn for each of some columns and the best one taken, or the best of all.
     random_state : int, RandomState or None
     """
 
@@ -36,18 +39,20 @@ class BaggedTrees(Ranker):
         n_bags: int = 20,
         n_trees: int = 15,
         min_samples_leaf: int = 2,
+        splitter: Literal["random", "best"] = "random",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_bags = n_bags
         self.n_trees = n_trees
         self.min_samples_leaf = min_samples_leaf
+        self.splitter = splitter
         self.random_state = random_state
 
     def _fit(
         self, X: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
     ) -> None:
         d = X.shape[1]
-        k = min(max(d, 8), MOST_PROJECTIONS) if d > 1 else 0
+        k = min(max(d, 8), MOST_PROJECTIONS) if d > 1 and self.splitter == "random" else 0
         scale = X.std(0, dtype=np.float64)
         weights = rng.standard_normal((d, k)) / np.sqrt(d)
         self.projection_ = weights / np.where(scale > 0, scale, 1.0)[:, np.newaxis]
@@ -59,8 +64,11 @@ class BaggedTrees(Ranker):
             # Both kinds weigh the same; a leaf's mean is then the share of anomalies in it.
             weight = np.where(anomaly, len(rows) / anomaly.sum(), len(rows) / (~anomaly).sum())
             for seed in rng.integers(2**31, size=self.n_trees).tolist():
-                tree = ExtraTreeRegressor(
-                    max_features="sqrt", min_samples_leaf=self.min_samples_leaf, random_state=seed
+                tree = DecisionTreeRegressor(
+                    splitter=self.splitter,
+                    max_features="sqrt",
+                    min_samples_leaf=self.min_samples_leaf,
+                    random_state=seed,
                 )
                 tree.fit(wide[rows], anomaly.astype(np.float64), weight, check_input=False)
                 trees.append((tree.tree_, tree.tree_.value[:, 0, 0]))

@@ -16,7 +16,7 @@ from askew.labels import Label
 PER_ANOMALY = 4  # other rows drawn for each known anomaly
 LEAST = 32  # other rows in a bag, at least
 MOST = 1000  # known anomalies in a bag, at most
-KNOWN = 0.5  # of a bag's other rows are known normals, where there are enough
+KNOWN = 0.5  # of the known normals are in a bag, at most: bags are to differ
 
 
 def draw_bags(
@@ -25,8 +25,9 @@ def draw_bags(
     """Draw row numbers without replacement, with whether each is an anomaly.
 
     A bag holds all known anomalies (``MOST`` of them at random, where there are more) and
-    ``PER_ANOMALY`` times as many other rows, at least ``LEAST``: half known normals where there
-    are enough of them, the rest rows not looked at; known normals alone where every row is judged.
+    ``PER_ANOMALY`` times as many other rows, at least ``LEAST``: a draw of half of the known
+    normals as far as there is room, then rows not looked at; more known normals where these are
+    too few.
     """
     anomalies, normals, others = (
         np.flatnonzero(label == kind) for kind in (Label.ANOMALY, Label.NORMAL, Label.UNLABELED)
@@ -34,7 +35,7 @@ def draw_bags(
     for _ in range(n_bags):
         taken = rng.choice(anomalies, min(len(anomalies), MOST), replace=False)
         size = max(LEAST, PER_ANOMALY * len(taken))
-        sure = min(len(normals), size - min(len(others), int(size * (1 - KNOWN))))
+        sure = min(size, max(int(len(normals) * KNOWN), min(len(normals), size - len(others))))
         rest = min(len(others), size - sure)
         rows = np.concatenate(
             [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -27,11 +29,15 @@ OUTLYING: Members = (  # these know of no verdict
     (partial(IsolationTrees, max_samples=64), 0.25),
     (Mahalanobis, 0.2),
 )
-HARDY: Members = ((BaggedTrees, 1.0),)  # hidden anomalies among the rows hardly harm it
+HARDY: Members = (  # hidden anomalies among the rows hardly harm them
+    (partial(BaggedTrees, n_bags=10), 0.5),
+    (partial(BaggedTrees, n_bags=10, splitter="best"), 0.5),
+)
 CLEAN: Members = ((BaggedBoosting, 1.0), (KernelLogistic, 1.0), (NeighborRatio, 1.0))
 SUSPECTS = 0.1  # of the rows not looked at: no others' idea of normal
-FEW_NORMALS = 50  # with so many known normals, and no anomaly, the learners count half
+NORMALS = 50  # known normals, at which what knows of no verdict counts half
 POOL = 20_000  # rows of a kind that are learnt from, at most
+BLOCK = 1 << 14  # rows that a thread scores at a time
 
 
 class Blend(Ranker):
@@ -73,7 +79,7 @@ class Blend(Ranker):
         scored: list[NDArray[np.float64]] = []
 
         def take(
-            members: Members, rows: NDArray[np.bool_], label: NDArray[np.int8], trust: float = 1.0
+            members: Members, rows: NDArray[np.bool_], label: NDArray[np.int8], trust: float
         ) -> None:
             for make, weight in members:
                 member = make(random_state=int(rng.integers(2**31))).learn(x[rows], label[rows])
@@ -83,12 +89,12 @@ class Blend(Ranker):
                 scored.append((scores - mean) / (deviation or 1.0))
 
         everything = np.ones(len(x), bool)
-        take(OUTLYING, everything, known)
-        target, trust = _target(known)
-        if trust:
-            take(HARDY, everything, target, trust)
+        target, outlying, learnt = _plan(known)
+        take(OUTLYING, everything, known, outlying)
+        if learnt:
+            take(HARDY, everything, target, learnt)
             weights = [weight for _, weight, *_ in self.members_]
-            take(CLEAN, ~_suspects(target, weights @ np.array(scored)), target, trust)
+            take(CLEAN, ~_suspects(target, weights @ np.array(scored)), target, learnt)
         if x is X and stays(X):
             self._keep(X, np.stack(scored, axis=1))
         notes = "; ".join(m.subsampled_ for m, *_ in self.members_ if m.subsampled_)
@@ -101,13 +107,16 @@ class Blend(Ranker):
         known, kept = getattr(self, "_last", (None, None))
         if X is known and isinstance(kept, np.ndarray):
             return kept
-        scores = np.stack(
-            [
-                (member.decision_function(X) - mean) / deviation
-                for member, _, mean, deviation in self.members_
-            ],
-            axis=1,
-        )
+        scores = np.empty((len(X), len(self.members_)))
+
+        def score(start: int) -> None:
+            part = slice(start, start + BLOCK)
+            for i, (member, _, mean, deviation) in enumerate(self.members_):
+                scores[part, i] = (member.decision_function(X[part]) - mean) / deviation
+
+        starts = range(0, len(X), BLOCK)
+        with ThreadPoolExecutor(min(len(starts), os.cpu_count() or 1)) as pool:
+            list(pool.map(score, starts))
         if stays(X):
             self._keep(X, scores)
         return scores
@@ -138,20 +147,21 @@ class Blend(Ranker):
             raise ModelFileError("the blend has no members")
 
 
-def _target(label: NDArray[np.int8]) -> tuple[NDArray[np.int8], float]:
-    """Give the labels to learn from, and how much what learns counts: 0 with nothing to tell apart.
+def _plan(label: NDArray[np.int8]) -> tuple[NDArray[np.int8], float, float]:
+    """Give the labels to learn from, and how much counts what knows of no verdict, and what learns.
 
-    While normals alone are known, the rows not looked at stand for anomalies.
+    Known normals show what is only odd, so the odd counts less. While they alone are known, the
+    rows not looked at stand for anomalies.
     """
     anomalies, normals, others = (
         np.count_nonzero(label == kind) for kind in (Label.ANOMALY, Label.NORMAL, Label.UNLABELED)
     )
-    if anomalies:
-        return label, float(normals + others > 0)
-    if not normals or not others:
-        return label, 0.0
-    target = np.where(label == Label.NORMAL, label, Label.ANOMALY).astype(np.int8)
-    return target, normals / (normals + FEW_NORMALS)
+    shown = normals / (normals + NORMALS)
+    if anomalies and (normals or others):
+        return label, 1 - shown, 1.0
+    if normals and others:
+        return np.where(label == Label.NORMAL, label, Label.ANOMALY).astype(np.int8), 1.0, shown
+    return label, 1.0, 0.0
 
 
 def _suspects(label: NDArray[np.int8], scores: NDArray[np.float64]) -> NDArray[np.bool_]:
