@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,7 @@ from askew.review.verdicts import Question
 
 # A server is killed while it starts, or while somebody judges: shares and seconds.
 _WHILE_STARTING, _STARTING, _JUDGING = 0.2, 3.0, 1.5
+_FIRST_REPLY = 60.0  # seconds in which it comes on the busiest machine
 _UNDONE = 0.2
 _ROWS, _ROUNDS_A_STORE = 600, 10
 
@@ -87,6 +88,7 @@ def kill(folder: Path, rounds: int, seed: int = 0) -> Killed:
                 starts.append(time.perf_counter() - start)
                 worker = Thread(target=judge.go_on)
                 worker.start()
+                judge.heard.wait(_FIRST_REPLY)
                 time.sleep(rng.uniform(0, _JUDGING))
             server.process.kill()
             if server.process.wait() != -signal.SIGKILL:
@@ -138,6 +140,7 @@ class Judge:
         self._visitor = Visitor(server.port)
         self.said: list[Step] = []
         self.sent: Step | None = None  # on its way
+        self.heard = Event()  # something was acknowledged, or nothing more will be
         self.card: str | None = None
         self.faults: list[str] = []
 
@@ -159,6 +162,7 @@ class Judge:
         except RuntimeError as error:
             self.faults.append(str(error))
         finally:
+            self.heard.set()
             self._visitor.close()
 
     def _step(self, key: str) -> None:
@@ -176,6 +180,7 @@ class Judge:
         self.sent = None
         if step[1] is not None:  # else nothing was left to take back
             self.said.append(step)
+            self.heard.set()
         self._take(told)
 
     def _take(self, told: dict[str, dict[str, str] | None]) -> None:

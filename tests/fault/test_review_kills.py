@@ -19,7 +19,7 @@ from tests.review.web import key_in, settle, site_on
 def test_no_acknowledged_verdict_is_lost_when_the_server_is_killed(tmp_path: Path) -> None:
     told = review_kills.kill(tmp_path, rounds=3, seed=1)
     assert told.faults == []
-    assert told.acknowledged > 3
+    assert told.acknowledged + told.undone >= told.rounds - told.early > 0
 
 
 @pytest.mark.parametrize(
