@@ -369,12 +369,14 @@ def _behind(board: Board, tables: list[str]) -> Iterator[str]:
 
 def _tried(tried: Sequence[jsonl.Line]) -> Iterator[str]:
     yield "\n## Tried ideas\n"
+    there = [s for s in SETTINGS if any(s in one["gains"] for one in tried)]
+    seeds = " ".join(map(str, tried[0]["seeds"]))
     yield (
         "What each idea changes against the default: difference in average precision ± its "
-        "standard error / in ROC AUC, on splits of seeds 10 and up, which no figure above rests on "
-        "(`make bench-tried`; the gains: `benchmarks/tried.jsonl`).\n"
+        "standard error / in ROC AUC, on splits that no figure above rests on. Command: "
+        f"`.venv/bin/python benchmarks/tried.py --settings {' '.join(there)} --seeds {seeds}`, "
+        "then `--report`; the gains stand in `benchmarks/tried.jsonl`.\n"
     )
-    there = [s for s in SETTINGS if any(s in one["gains"] for one in tried)]
     yield _row("idea", *(CALLED[setting] for setting in there))
     yield "| --- " * (len(there) + 1) + "|"
     for one in tried:

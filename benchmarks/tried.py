@@ -240,14 +240,12 @@ def run(table: str, setting: str, seed: int, tables: Any) -> jsonl.Line:
 
 def report(lines: list[jsonl.Line]) -> None:
     """Write what each idea changed, over the runs of this version."""
+    lines = [line for line in lines if line["version"] == VERSION]
+    seeds = sorted({line["seed"] for line in lines})
     gains: dict[str, dict[str, list[float]]] = {}
     counts: dict[str, int] = {}
     for setting in SETTINGS:
-        runs = [
-            line["figures"]
-            for line in lines
-            if line["setting"] == setting and line["version"] == VERSION
-        ]
+        runs = [line["figures"] for line in lines if line["setting"] == setting]
         for name in runs[0] if runs else ():
             change = np.array([one[name] for one in runs]) - [one["default"] for one in runs]
             error = float(change[:, 0].std(ddof=1) / np.sqrt(len(runs)))
@@ -258,7 +256,7 @@ def report(lines: list[jsonl.Line]) -> None:
     with TRIED.open("w", encoding="utf-8") as out:
         for name, by_setting in gains.items():
             if name != "default":
-                line = {"idea": name, "gains": by_setting}
+                line = {"idea": name, "seeds": seeds, "gains": by_setting}
                 print(json.dumps(line), file=out)
     print(f"{TRIED}: {len(gains) - 1} ideas; {told}")
 

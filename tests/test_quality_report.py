@@ -310,8 +310,10 @@ def test_the_picture_stands_beside_the_page_and_its_words_agree(tmp_path: Path) 
 
 
 def test_tried_ideas_stand_where_there_are_any(tmp_path: Path) -> None:
-    tried: dict[str, Any] = {"idea": "a | b", "gains": {"count5": [0.0123, 0.004, -0.002]}}
+    tried: dict[str, Any] = {"idea": "a | b", "seeds": [10, 11]}
+    tried["gains"] = {"count5": [0.0123, 0.004, -0.002]}
     page = written(tmp_path, [], [tried])
     row = "| a \\| b | +0.0123 ± 0.0040 / -0.0020 |"
     assert row in section(page, "Tried ideas")
+    assert "tried.py --settings count5 --seeds 10 11`" in section(page, "Tried ideas")
     assert "Tried ideas" not in written(tmp_path, [], [])

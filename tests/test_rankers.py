@@ -67,6 +67,14 @@ def truth(n: int = 400) -> NDArray[np.bool_]:
     return np.arange(n) < 30
 
 
+def known(labels: dict[int, int], n: int = 400) -> NDArray[np.int64]:
+    """Label so many rows of a kind: anomalies from the start, normals from the end."""
+    y = np.full(n, -1)
+    y[: labels.get(1, 0)] = 1
+    y[n - labels.get(0, 0) :] = 0
+    return y
+
+
 def test_every_registered_ranker_is_a_case() -> None:
     assert set(SMALL) == set(RANKERS)
 
@@ -205,10 +213,7 @@ class TestBlend:
     def test_every_kind_of_labelling_ranks_anomalies_high(
         self, labels: dict[int, int], members: int
     ) -> None:
-        X, _ = table()
-        y = np.full(len(X), -1)
-        y[: labels.get(1, 0)] = 1
-        y[400 - labels.get(0, 0) :] = 0
+        X, y = table()[0], known(labels)
         model = Blend(random_state=0).fit(X, y)
         assert len(model.members_) == members
         open_rows = y != 1
@@ -373,10 +378,7 @@ class TestBlendWeights:
     def test_known_normals_move_weight_from_what_is_odd_to_what_is_learnt(
         self, labels: dict[int, int], outlying: float, learnt: float
     ) -> None:
-        X, _ = table()
-        y = np.full(len(X), -1)
-        y[: labels.get(1, 0)] = 1
-        y[400 - labels.get(0, 0) :] = 0
+        X, y = table()[0], known(labels)
         model = Blend(random_state=0).fit(X, y)
         weights = [weight for _, weight, *_ in model.members_]
         assert weights[:3] == pytest.approx([0.25 * outlying, 0.25 * outlying, 0.2 * outlying])

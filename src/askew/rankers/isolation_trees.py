@@ -63,7 +63,7 @@ class IsolationTrees(Ranker):
 def isolation_trees(X: NDArray[np.float32], n_trees: int, max_samples: int, seed: int) -> FlatTrees:
     """Grow an isolation forest; the value of a node is the path length it stands for.
 
-    All trees grow together, a level at a time: one by one they would take ten times as long.
+    All trees grow together, a level at a time: one by one they would take far longer.
     """
     rng = np.random.default_rng(seed)
     size = min(max_samples, len(X))
