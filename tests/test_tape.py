@@ -13,8 +13,9 @@ from torch import Tensor
 from askew.deep import Reconstruct, Rows, Term
 from askew.deep.method import Batch
 from askew.deep.nets import BatchNorm, Net
+from askew.deep.steps import _agree
 from askew.deep.tape import Tape
-from askew.deep.train import _agree, score, spawn, train
+from askew.deep.train import score, spawn, train
 from tests.contract.cases import CASES, table
 
 pytestmark = pytest.mark.filterwarnings("ignore::askew.errors.ConvergenceWarning")

@@ -29,7 +29,8 @@ from askew.deep.draws import Size
 from askew.deep.method import Batch
 from askew.deep.nets import Net
 from askew.deep.rows import Rows
-from askew.deep.train import _draw, _gather, spawn
+from askew.deep.steps import gather
+from askew.deep.train import _draw, spawn
 from askew.labels import Label
 
 CASES: dict[str, Callable[[], Method]] = {
@@ -180,7 +181,7 @@ def full_batch(method: Method, members: int = 2, *, rows: int = 48, seed: int = 
     x, label = thirds(rows)
     size, running = Size(1, rows, (D,)), torch.ones(members, dtype=torch.bool)
     drawn = _draw(method, label, size, spawn(seed, members), running, {})
-    return _gather(Rows(x.unsqueeze(0), label.unsqueeze(0)), drawn, 0)
+    return gather(Rows(x.unsqueeze(0), label.unsqueeze(0)), drawn, 0)
 
 
 def thirds(rows: int = 48) -> tuple[torch.Tensor, torch.Tensor]:
