@@ -66,6 +66,7 @@ def test_reviewers_who_disagree_are_told_so(
     expect(ana.locator("tbody tr")).to_have_count(1)
     ana.get_by_role("link", name=row).click()
     expect(ana.locator(".held").first).to_contain_text("reviewers disagree")
+    ana.wait_for_load_state()  # the keys are listened to from then on
     judge(ana, "n")
     ana.goto(f"{team.base}/history?disputed=1")
     expect(ana.locator("tbody tr")).to_have_count(0)
