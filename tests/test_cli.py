@@ -7,7 +7,10 @@ import re
 import subprocess
 import sys
 import warnings
+import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -26,6 +29,7 @@ from askew.deep import METHODS, DeepSAD, DevNet, Method
 from askew.deep.method import Wrapper
 from askew.labels import Label, read_labels
 from askew.rankers import ActiveBlend
+from askew.table import read_parts, read_table
 
 
 @dataclass
@@ -338,7 +342,7 @@ class TestBadInput:
 
 def test_help_names_every_command_and_the_exit_codes(cli: Any) -> None:
     told = cli("--help").out
-    commands = ("demo", "fit", "rank", "explain", "info", "threshold", "methods", "cite")
+    commands = ("demo", "fit", "rank", "score", "explain", "info", "threshold", "methods", "cite")
     for word in (*commands, "Exit codes: 0 done"):
         assert word in told
     for command in commands:
@@ -437,6 +441,143 @@ class TestMethods:
         assert ran.err.count("\n") == 1
         assert "there is no method 'deepsvd'; did you mean DeepSVDD" in ran.err
         assert "did you mean" not in cli("cite", "xyzzy", code=2).err
+
+
+class TestScore:
+    @pytest.fixture(autouse=True)
+    def _short_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("askew.table.read_parts", partial(read_parts, rows=30))
+
+    @pytest.fixture
+    def fitted(self, cli: Any, csv: Path) -> askew.Askew:
+        cli("fit", csv, "--label", "verdict", "--id", "tx", "-o", "m.askew")
+        cli("threshold", "m.askew", "--alerts", "100")  # so that scores lie close to the cut
+        model: askew.Askew = askew.load(csv.parent / "m.askew")
+        return model
+
+    def test_a_csv_keeps_its_text_and_gets_two_columns(
+        self, cli: Any, csv: Path, fitted: askew.Askew
+    ) -> None:
+        csv.write_text(csv.read_text().replace("tx-0001,", "tx-0001,0"))
+        ran = cli("score", csv, "-m", "m.askew", "-o", "out.csv")
+        before, after = read(csv), read(csv.parent / "out.csv")
+        assert list(after.columns) == [*before.columns, "askew_score", "askew_percentile"]
+        pd.testing.assert_frame_equal(after[before.columns], before)
+        scores = fitted.decision_function(read_table(csv).drop_columns("verdict"))
+        assert after["askew_score"].astype(float).tolist() == scores.tolist()
+        percentile = after["askew_percentile"].astype(float).tolist()
+        assert percentile == fitted.percentile_of(scores).tolist()
+        told = fitted.threshold_on(scores).describe()
+        n = int((scores > 0).sum())
+        assert n == 100
+        assert ran.out == (
+            f"Rows: 200, of which {n} with askew_score above 0\n"
+            f"Threshold (alerts 100): {told}\nWritten: out.csv\n"
+        )
+        cli("score", csv, "-m", "m.askew", "-o", "out.parquet")
+        typed = pq.read_table(csv.parent / "out.parquet")
+        assert typed.column("amount").to_pylist() == before["amount"].astype(float).tolist()
+        assert typed.column("askew_score").to_pylist() == scores.tolist()
+
+    @pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+    def test_parts_of_a_file_score_as_rank_scores_the_whole(
+        self, cli: Any, csv: Path, fitted: askew.Askew, suffix: str
+    ) -> None:
+        table = read_table(csv)
+        column = table.column("country").combine_chunks().dictionary_encode()
+        table = table.set_column(table.column_names.index("country"), "country", column)
+        pq.write_table(table, csv.parent / "t.parquet", row_group_size=45)
+        table = read_table(csv.parent / "t.parquet")
+        ran = cli("score", "t.parquet", "-m", "m.askew", "-o", f"out{suffix}", "--json")
+        cli("rank", "t.parquet", "-m", "m.askew", "-o", "ranked.parquet")
+        new = ["askew_score", "askew_percentile"]
+        scored = read_table(csv.parent / f"out{suffix}")
+        assert scored.column_names == [*table.column_names, *new]
+        assert scored.drop_columns(new).schema.equals(table.schema)
+        assert scored.drop_columns(new).to_pylist() == table.to_pylist()
+        ranked = pq.read_table(csv.parent / "ranked.parquet")
+        assert scored.select(new).to_pydict() == ranked.select(new).to_pydict()
+        again = json.loads(cli("rank", "t.parquet", "-m", "m.askew", "--json").out)["threshold"]
+        n = int((ranked.column("askew_score").to_numpy() > 0).sum())
+        assert json.loads(ran.out) == {
+            "written": f"out{suffix}",
+            "rows": 200,
+            "above": n,
+            "threshold": again,
+        }
+
+    def test_a_file_may_lack_the_verdicts_and_be_replaced(
+        self, cli: Any, csv: Path, fitted: askew.Askew
+    ) -> None:
+        pq.write_table(read_table(csv).drop_columns("verdict"), csv.parent / "t.parquet")
+        table = read_table(csv.parent / "t.parquet")
+        cli("score", "t.parquet", "-m", "m.askew", "-o", "t.parquet")
+        scored = pq.read_table(csv.parent / "t.parquet")
+        scores = fitted.decision_function(table)
+        assert scored.column("askew_score").to_pylist() == scores.tolist()
+        assert scored.drop_columns(["askew_score", "askew_percentile"]).equals(table)
+
+    @pytest.mark.usefixtures("fitted")
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (lambda t: t.append_column("askew_percentile", t.column("amount")), "already has the"),
+            (lambda t: t.drop_columns("amount"), "now missing:\n- amount"),
+            (lambda t: t.drop_columns("tx"), "there is no id column 'tx'"),
+            (lambda t: t.slice(0, 0), "a header and no rows"),
+        ],
+    )
+    def test_what_does_not_fit_is_refused(
+        self, cli: Any, csv: Path, change: Any, said: str
+    ) -> None:
+        pq.write_table(change(read_table(csv)), csv.parent / "t.parquet")
+        before = sorted(csv.parent.iterdir())
+        for arguments in (("-o", "out.csv"), ("-o", "out.parquet")):
+            ran = cli("score", "t.parquet", "-m", "m.askew", *arguments, code=2)
+            assert said in ran.err
+            assert ran.out == ""
+        assert "gone.csv" in cli("score", "gone.csv", "-m", "m.askew", "-o", "o.csv", code=2).err
+        assert "no such folder" in cli("score", csv, "-m", "m.askew", "-o", "no/o.csv", code=2).err
+        assert sorted(csv.parent.iterdir()) == before
+
+    @pytest.mark.usefixtures("fitted")
+    def test_damage_in_a_later_row_group_leaves_the_old_output(self, cli: Any, csv: Path) -> None:
+        path = csv.parent / "t.parquet"
+        pq.write_table(read_table(csv), path, row_group_size=100, compression="gzip")
+        column = pq.ParquetFile(path).metadata.row_group(1).column(1)
+        damaged = bytearray(path.read_bytes())
+        start = column.data_page_offset
+        damaged[start : start + column.total_compressed_size // 2] = bytes(
+            column.total_compressed_size // 2
+        )
+        path.write_bytes(damaged)
+        assert next(read_parts(path, 30)).num_rows == 30
+        (csv.parent / "out.csv").write_text("before")
+        names = sorted(csv.parent.iterdir())
+        ran = cli("score", path, "-m", "m.askew", "-o", "out.csv", code=2)
+        assert "t.parquet could not be read as .parquet: it is damaged" in ran.err
+        assert (csv.parent / "out.csv").read_text() == "before"
+        assert sorted(csv.parent.iterdir()) == names
+
+    @pytest.mark.usefixtures("fitted")
+    def test_few_parts_are_alive_at_a_time(
+        self, cli: Any, csv: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pq.write_table(read_table(csv), csv.parent / "t.parquet")
+        made: list[weakref.ref[pa.Table]] = []
+        alive: list[int] = []
+
+        def parts(path: str) -> Iterator[pa.Table]:
+            for part in read_parts(path, 5):
+                made.append(weakref.ref(part))
+                alive.append(sum(ref() is not None for ref in made))
+                yield part
+
+        monkeypatch.setattr("askew.table.read_parts", parts)
+        cli("score", "t.parquet", "-m", "m.askew", "-o", "out.parquet")
+        assert len(made) == 40
+        assert max(alive) <= 2
+        assert pq.read_table(csv.parent / "out.parquet").num_rows == 200
 
 
 class TestThreshold:

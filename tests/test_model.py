@@ -109,6 +109,32 @@ class TestRank:
         twice = pd.concat([payments, payments.set_axis([f"b{i}" for i in range(200)])])
         np.testing.assert_array_equal(model.decision_function(twice)[200:], scores)
 
+    def test_parts_score_as_the_whole_to_the_last_bit(
+        self, model: Askew, payments: pd.DataFrame
+    ) -> None:
+        scores = model.decision_function(payments)
+        for ends in ([1, 199], [50, 100, 150], []):
+            bounds = zip([0, *ends], [*ends, 200], strict=True)
+            parts = [payments.iloc[start:end] for start, end in bounds]
+            found = list(model.score_parts(iter(parts)))
+            assert [len(part) for part in found] == [len(part) for part in parts]
+            np.testing.assert_array_equal(np.concatenate(found), scores)
+
+    def test_a_part_is_scored_once_it_is_asked_for(
+        self, model: Askew, payments: pd.DataFrame
+    ) -> None:
+        odd = payments.iloc[100:].assign(amount=np.where(np.arange(100) == 4, np.inf, 1.0))
+        drawn = iter([payments.iloc[:100], odd])
+        scored = model.score_parts(drawn)
+        assert len(next(scored)) == 100
+        assert len(list(drawn)) == 1
+        with pytest.raises(DataError, match=r"^column 'amount'.*row 5"):
+            list(model.score_parts([odd]))
+        with pytest.raises(
+            DataError, match=r"^counted from 1 after the first 100 rows, column 'amount'.*row 5"
+        ):
+            list(model.score_parts([payments.iloc[:100], odd]))
+
     def test_predict_is_one_exactly_where_the_score_is_above_zero(
         self, model: Askew, payments: pd.DataFrame
     ) -> None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import io
 import os
 import resource
+import weakref
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -13,12 +15,23 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from askew.errors import AskewError, DataError, FileError
-from askew.table import SUFFIXES, array_frame, files, read_table, row_keys, to_frame, write_table
+from askew.table import (
+    SUFFIXES,
+    array_frame,
+    files,
+    read_parts,
+    read_table,
+    row_keys,
+    to_frame,
+    write_parts,
+    write_table,
+)
 
 DAY = dt.date(2024, 2, 29)
 NOON = dt.datetime(2024, 2, 29, 12, 30, 15)
@@ -369,6 +382,223 @@ def test_zipped_csv_is_plain_gzip(tmp_path: Path) -> None:
     path = tmp_path / "out.csv.gz"
     write_table(pa.table({"a": [1, 2]}), path)
     assert gzip.decompress(path.read_bytes()) == b"a\n1\n2\n"
+
+
+# --- files: part after part
+
+
+def rich(n: int = 11) -> pa.Table:
+    """Every odd kind of column; the dictionary differs from chunk to chunk."""
+    words = [None if i % 4 == 3 else f"w{i}" for i in range(n)]
+    chunks = [pa.array(words[i : i + 3]).dictionary_encode() for i in range(0, n, 3)]
+    return pa.table(
+        {
+            "n": pa.array([None if i % 5 == 0 else i for i in range(n)], pa.int16()),
+            "word": pa.chunked_array(chunks),
+            "list": pa.array([None if i % 3 == 0 else [i, None] for i in range(n)]),
+            "record": pa.array([None if i % 4 == 0 else {"a": i, "b": None} for i in range(n)]),
+            "at": pa.array([NOON] * n, pa.timestamp("s")),
+            "long": pa.array(words, pa.large_string()),
+        },
+        metadata={"made": "by hand"},
+    )
+
+
+def parquet(path: Path) -> None:
+    with pq.ParquetWriter(path, rich().schema) as writer:
+        for start in range(0, 11, 3):
+            writer.write_table(rich().slice(start, 3))
+
+
+def arrow_file(path: Path) -> None:
+    options = pa.ipc.IpcWriteOptions(unify_dictionaries=True)
+    with pa.ipc.new_file(path, rich().schema, options=options) as writer:
+        writer.write_table(rich(), max_chunksize=3)
+
+
+def arrow_stream(path: Path) -> None:
+    with pa.ipc.new_stream(path, rich().schema) as writer:
+        for batch in rich().to_batches():  # each with a dictionary of its own
+            writer.write_batch(batch)
+
+
+def plain_csv(path: Path) -> None:
+    # What makes the column text stands in the last row only.
+    path.write_text("a,b\n" + "".join(f"{i},{i}\n" for i in range(10)) + "007,\n")
+
+
+SOURCES = {
+    "t.parquet": parquet,
+    "t.arrow": arrow_file,
+    "s.arrow": arrow_stream,
+    "t.csv": plain_csv,
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("rows", [1, 4, 11, 100])
+def test_parts_joined_are_the_table(tmp_path: Path, name: str, rows: int) -> None:
+    SOURCES[name](tmp_path / name)
+    whole, parts = read_table(tmp_path / name), list(read_parts(tmp_path / name, rows))
+    assert [part.num_rows for part in parts] == [rows] * (11 // rows) + [11 % rows] * (
+        11 % rows > 0
+    )
+    for part in parts:
+        assert part.schema.equals(whole.schema, check_metadata=True)
+    assert pa.concat_tables(parts).to_pylist() == whole.to_pylist()
+    assert whole.num_rows == 11
+
+
+def test_the_same_faults_are_named(tmp_path: Path) -> None:
+    for name, content, said in (
+        ("gone.parquet", None, "no such file"),
+        ("empty.arrow", b"", "is empty"),
+        ("odd.xlsx", b"x", "is not a known table format"),
+        ("odd.parquet", b"a,b\n1,2\n", "damaged, cut off or of another format"),
+        ("odd.arrow", b"a,b\n1,2\n", "damaged, cut off or of another format"),
+        ("twice.csv", b"a,a\n1,2\n", "more than once"),
+    ):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        for read in (read_table, lambda path: next(read_parts(path))):
+            with pytest.raises(FileError, match=said):
+                read(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
+def test_a_file_without_rows_or_with_a_name_twice_has_no_parts(tmp_path: Path, name: str) -> None:
+    write_table(plain().slice(0, 0), tmp_path / name)
+    with pytest.raises(FileError, match="a header and no rows"):
+        next(read_parts(tmp_path / name))
+    twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    write_table(twice, tmp_path / name)
+    with pytest.raises(FileError, match="'a' stands there more than once"):
+        next(read_parts(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
+def test_a_damaged_part_comes_after_the_whole_ones(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    good = pa.table({"s": ["a", "b", "c", "d"]})
+    buffers = [None, pa.py_buffer(np.array([0, 1], np.int32)), pa.py_buffer(b"\xff")]
+    bad = pa.table({"s": pa.Array.from_buffers(pa.string(), 1, buffers)})
+    write_parts([good, bad], path)
+    parts = read_parts(path, 4)
+    assert next(parts).to_pydict() == good.to_pydict()
+    with pytest.raises(FileError, match="is damaged, cut off or of another format"):
+        next(parts)
+
+
+class Counted(io.FileIO):
+    """A file that tells how much was read of it."""
+
+    n_read = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(-1 if size is None else size)
+        self.n_read += len(data)
+        return data
+
+
+def test_reading_in_parts_holds_little_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "long.parquet"
+    values = np.random.default_rng(0).normal(size=(4, 200_000))
+    table = pa.table(dict(zip("abcd", values, strict=True)))
+    pq.write_table(table, path, row_group_size=1000)
+    size = table.nbytes
+    del table, values
+    opened = Counted(path)
+    monkeypatch.setattr(Path, "open", lambda self, mode: opened)
+    before, most, n = pa.total_allocated_bytes(), 0, 0
+    for part in read_parts(path, 1000):
+        n += part.num_rows
+        most = max(most, pa.total_allocated_bytes() - before)
+        # Not buffered ahead: that memory is not in Arrow's own count. Slack for the footer.
+        assert opened.n_read < 1.5 * size * n / 200_000 + size / 10
+    assert n == 200_000
+    assert most < size / 10
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_parts_are_written_as_the_whole(tmp_path: Path, suffix: str) -> None:
+    table = plain().append_column("kind", pa.array(["x", "y", "x"]).dictionary_encode())
+    whole, parts = (tmp_path / f"{name}{suffix}" for name in ("whole", "parts"))
+    write_table(table, whole)
+    write_parts(iter([table.slice(0, 2), table.slice(2)]), parts)
+    if suffix.endswith((".csv", ".tsv")):
+        assert whole.read_bytes() == parts.read_bytes()
+    assert read_table(parts).equals(read_table(whole))
+    assert read_table(parts).to_pydict() == table.to_pydict()
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_dictionaries_that_differ_between_parts_are_kept(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    nested = pa.StructArray.from_arrays([rich().column("word").combine_chunks()], ["word"])
+    table = rich().append_column("nested", nested)
+    for parts in ([table], [table.slice(0, 4), table.slice(4)]):
+        write_parts(parts, path)
+        assert read_table(path).schema.field("word").equals(table.schema.field("word"))
+        if suffix == ".arrow":
+            assert read_table(path).schema.equals(table.schema)
+        assert read_table(path).to_pylist() == table.to_pylist()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".arrow"])
+def test_what_fails_between_parts_leaves_the_old_file(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    write_table(plain(), path)
+    before = path.read_bytes()
+
+    def cut_short() -> Iterator[pa.Table]:
+        yield plain()
+        raise DataError("row 4 is odd")
+
+    with pytest.raises(DataError, match=r"^row 4 is odd$"):
+        write_parts(cut_short(), path)
+    for other, said in (
+        (
+            plain().drop_columns("b"),
+            r"the first part has the column 'b' \(bool\), a later one has none",
+        ),
+        (
+            plain().append_column("z", [[1, 2, 3]]),
+            r"the column none, a later one has 'z' \(int64\)",
+        ),
+        (
+            plain().set_column(0, "n", [["1", "2", "3"]]),
+            r"the column 'n' \(int64\), a later one has 'n' \(string\)",
+        ),
+    ):
+        with pytest.raises(FileError, match=rf"was not written: .*{said}"):
+            write_parts([plain(), other], path)
+    with pytest.raises(FileError, match="was not written: there is no part"):
+        write_parts([], path)
+    with pytest.raises(FileError, match="part has the column none, a later one has 'n'"):
+        write_parts([pa.table({}), plain()], path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".arrow"])
+def test_writing_in_parts_lets_go_of_each(tmp_path: Path, suffix: str) -> None:
+    made: list[weakref.ref[pa.Table]] = []
+    alive: list[int] = []
+
+    def parts() -> Iterator[pa.Table]:
+        for i in range(20):
+            part = pa.table({"a": [i]})
+            made.append(weakref.ref(part))
+            yield part
+            del part
+            alive.append(sum(ref() is not None for ref in made))
+
+    write_parts(parts(), tmp_path / f"out{suffix}")
+    assert read_table(tmp_path / f"out{suffix}").column("a").to_pylist() == list(range(20))
+    # The part just written, which its writer forgets with the next one.
+    assert max(alive) == 1
 
 
 # --- frames

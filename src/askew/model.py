@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -235,6 +235,40 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         """Score rows (n, d) -> (n,): higher is more anomalous, above 0 is called an anomaly."""
         check_is_fitted(self)
         return self.score_encoded(encode(self.schema_, self._open(X).columns))
+
+    def score_parts(self, parts: Iterable[Any]) -> Iterator[NDArray[np.float64]]:
+        """Score a table of any length, part after part, in the memory that one part takes.
+
+        A row's score is what ``decision_function`` gives it among all the others.
+
+        Parameters
+        ----------
+        parts
+            Tables as ``decision_function`` takes them, each of one row at least, such as
+            ``askew.table.read_parts`` reads from a file.
+
+        Yields
+        ------
+        (rows of the part,)
+
+        Raises
+        ------
+        DataError
+            As ``decision_function``, once the part is asked for. Ids that stand there more than
+            once are found only within a part.
+        """
+        check_is_fitted(self)
+        n_before = 0
+        for part in parts:
+            try:
+                scores = self.decision_function(part)
+            except DataError as error:
+                if not n_before:
+                    raise
+                said = f"counted from 1 after the first {n_before:,} rows, {error}"
+                raise type(error)(said) from error
+            yield scores
+            n_before += len(scores)
 
     def rank(
         self,

@@ -21,6 +21,7 @@ from askew.cli import (  # noqa: F401
     next,
     rank,
     review,
+    score,
     serve,
     simulate,
     threshold,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,7 @@ def rank_file(model: Askew, opened: Opened, *, explained: int | None) -> pa.Tabl
     """Rank an opened file: its columns in its order, then Askew's."""
     from askew.ranking import COLUMNS
 
-    taken = [name for name in COLUMNS if name in opened.whole.column_names]
-    if taken:
-        raise DataError(
-            f"the file already has the column {taken[0]!r}, which ranking would write; rename it, "
-            "or rank the file that it was made from"
-        )
+    check_free(opened.whole, COLUMNS)
     ranked: pa.Table = model.rank(
         opened.table, verdicts=opened.labels, explained=explained, sort=False
     )
@@ -31,6 +27,16 @@ def rank_file(model: Askew, opened: Opened, *, explained: int | None) -> pa.Tabl
     for name in COLUMNS:
         whole = whole.append_column(name, ranked.column(name))
     return whole
+
+
+def check_free(table: pa.Table, names: Iterable[str]) -> None:
+    """Refuse a file that has a column which would be written behind its own."""
+    taken = [name for name in names if name in table.column_names]
+    if taken:
+        raise DataError(
+            f"the file already has the column {taken[0]!r}, which Askew would write; rename it, "
+            "or give the file that it was made from"
+        )
 
 
 def by_rank(ranked: pa.Table) -> pa.Table:
@@ -76,15 +82,20 @@ def write(
 
 
 def untouched(ranked: pa.Table, opened: Opened) -> pa.Table:
-    """Put a CSV file's own text in the place of the values that were read from it."""
+    """Give a ranked table as the text of its file's cells, where the file is CSV."""
     from askew.table import read_text
 
     text = read_text(opened.path)
-    if text is None or text.num_rows != ranked.num_rows:
-        return ranked
+    return ranked if text is None else with_text(ranked, text)
+
+
+def with_text(table: pa.Table, text: pa.Table) -> pa.Table:
+    """Put a CSV file's own text in the place of the values that were read from it."""
+    if text.num_rows != table.num_rows:
+        return table
     for i, name in enumerate(text.column_names):
-        ranked = ranked.set_column(i, name, text.column(i))
-    return ranked
+        table = table.set_column(i, name, text.column(i))
+    return table
 
 
 def first_rows(ranked: pa.Table, n: int) -> list[dict[str, Any]]:

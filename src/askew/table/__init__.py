@@ -13,10 +13,12 @@ from askew.table.files import (
     is_csv,
     read_table,
     read_text,
+    write_parts,
     write_table,
 )
 from askew.table.frames import array_frame, row_keys, to_frame
 from askew.table.opened import Opened, open_frame
+from askew.table.streams import read_parts
 
 __all__ = [
     "SUFFIXES",
@@ -26,9 +28,11 @@ __all__ = [
     "content_keys",
     "is_csv",
     "open_frame",
+    "read_parts",
     "read_table",
     "read_text",
     "row_keys",
     "to_frame",
+    "write_parts",
     "write_table",
 ]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from askew.atomic import check_place, replacing
-from askew.errors import DataError, FileError
+from askew.errors import FileError
 from askew.table.checks import check_shape
 
 if TYPE_CHECKING:
@@ -56,18 +58,31 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
         No such file, a folder, an unknown suffix, an empty or damaged file, a CSV that is not
         UTF-8 or whose rows differ in length, a header without rows, a repeated column name.
     """
+    path = Path(path)
+    with reading(path) as suffix:
+        table = _reader(suffix)(path)
+        check_shape(table, path)
+    return table
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[str]:
+    """Give the suffix of a file that is read in the body, and name what is wrong with the file.
+
+    Raises
+    ------
+    FileError
+        As `read_table` says, but for what only the table itself can tell.
+    """
     import pyarrow as pa
 
-    path = Path(path)
     suffix = _suffix(path)
     if path.is_dir():
         raise FileError(f"{path} is a folder; give the path of a file ({', '.join(SUFFIXES)})")
     try:
-        size = path.stat().st_size
-        if size == 0:
+        if path.stat().st_size == 0:
             raise FileError(f"{path} is empty; a table with a header and rows was expected")
-        table = _reader(suffix)(path)
-        check_shape(table, path)
+        yield suffix
     except FileNotFoundError as error:
         raise FileError(f"no such file: {path}; check the name and the folder") from error
     except PermissionError as error:
@@ -79,7 +94,6 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
             f"{path} could not be read as {suffix}: it is damaged, cut off or of another format "
             f"({_first_line(error)}); make the file again or give it its right suffix"
         ) from error
-    return table
 
 
 def read_text(path: str | os.PathLike[str]) -> pa.Table | None:
@@ -141,16 +155,59 @@ def write_table(table: pa.Table, path: str | os.PathLike[str]) -> None:
         An unknown suffix, no such folder, no permission, a full disk, a column that the format
         cannot hold (a list in CSV).
     """
+    write_parts([table], path)
+
+
+def write_parts(parts: Iterable[pa.Table], path: str | os.PathLike[str]) -> None:
+    """Write a table to a file, part after part, as `write_table` writes it at once.
+
+    What the making of a part raises goes through, and then there is no file either.
+
+    Parameters
+    ----------
+    parts : iterable of pyarrow.Table
+        One or more, of the same columns and types; only one is held at a time.
+    path : str or path
+        Suffixes as for `read_table`.
+
+    Raises
+    ------
+    FileError
+        As `write_table`; a part that differs from the first in its columns; no part at all.
+
+    Notes
+    -----
+    Where the dictionaries of an Arrow file's parts differ, they are written as they grow, which
+    some readers other than pyarrow refuse.
+    """
     import pyarrow as pa
 
     path = Path(path)
     writer = _writer(_suffix(path))
-    with replacing(path) as part:
+    with replacing(path) as place:
         try:
-            with part.open("wb") as file:
-                writer(table, file)
-        except (pa.ArrowException, DataError) as error:
+            with place.open("wb") as file:
+                writer(_alike(parts, path), file)
+        except pa.ArrowException as error:
             raise FileError(f"{path} was not written: {error}") from error
+
+
+def _alike(parts: Iterable[pa.Table], path: Path) -> Iterator[pa.Table]:
+    """Pass parts on; refuse one of another schema than the first, or that there is none."""
+    schema = None
+    for part in parts:
+        if schema is None:
+            schema = part.schema
+        for was, found in zip_longest(schema, part.schema):
+            if not (was and found and was.equals(found)):
+                first, later = (f"{f.name!r} ({f.type})" if f else "none" for f in (was, found))
+                raise FileError(
+                    f"{path} was not written: where the first part has the column {first}, a later "
+                    f"one has {later}; all need the same columns and types"
+                )
+        yield part
+    if schema is None:
+        raise FileError(f"{path} was not written: there is no part; one or more were expected")
 
 
 def _suffix(path: Path) -> str:
@@ -192,43 +249,85 @@ def _read_parquet(path: Path) -> pa.Table:
 def _read_arrow(path: Path) -> pa.Table:
     import pyarrow as pa
 
-    data = pa.py_buffer(path.read_bytes())
-    magic = data[:6].to_pybytes()
-    if magic[:4] == b"FEA1":
+    source = pa.BufferReader(path.read_bytes())
+    opened = open_arrow(source)
+    if opened is None:
         import pyarrow.feather as feather
 
-        return feather.read_table(pa.BufferReader(data))
-    opened = pa.ipc.open_file if magic == b"ARROW1" else pa.ipc.open_stream
-    with opened(data) as reader:
+        return feather.read_table(source)
+    with opened as reader:
         table = reader.read_all()
     # Arrow trusts its own lengths and offsets; a damaged file must not be read out of bounds.
     table.validate(full=True)
     return table
 
 
-def _writer(suffix: str) -> Callable[[pa.Table, IO[bytes]], None]:
+def open_arrow(source: pa.NativeFile) -> Any:
+    """Open an Arrow file or stream for reading; None where it is Feather of the first version."""
+    import pyarrow as pa
+
+    magic = source.read(6)
+    source.seek(0)
+    if magic[:4] == b"FEA1":
+        return None
+    return (pa.ipc.open_file if magic == b"ARROW1" else pa.ipc.open_stream)(source)
+
+
+def _writer(suffix: str) -> Callable[[Iterator[pa.Table], IO[bytes]], None]:
     if suffix.startswith((".csv", ".tsv")):
         delimiter = "," if suffix.startswith(".csv") else "\t"
         zipped = suffix.endswith(".gz")
-        return lambda table, file: _write_csv(table, file, delimiter, zipped)
+        return lambda parts, file: _write_csv(parts, file, delimiter, zipped)
     return _write_parquet if suffix in (".parquet", ".pq") else _write_arrow
 
 
-def _write_parquet(table: pa.Table, file: IO[bytes]) -> None:
+def _write_parquet(parts: Iterator[pa.Table], file: IO[bytes]) -> None:
     import pyarrow.parquet as pq
 
-    pq.write_table(table, file)
+    schema, parts = _peek(parts)
+    with pq.ParquetWriter(file, schema) as writer:
+        for part in parts:
+            writer.write_table(part)
 
 
-def _write_arrow(table: pa.Table, file: IO[bytes]) -> None:
+def _write_arrow(parts: Iterator[pa.Table], file: IO[bytes]) -> None:
     import pyarrow as pa
 
+    schema, parts = _peek(parts)
+    options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
     # Uncompressed, as other readers of .arrow and .feather may lack the codecs.
-    with pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
+    with pa.ipc.new_file(file, schema, options=options) as writer:
+        for part in _growing(parts):
+            writer.write_table(part)
 
 
-def _write_csv(table: pa.Table, file: IO[bytes], delimiter: str, zipped: bool) -> None:
+def _growing(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Let dictionaries only grow from part to part: an Arrow file holds one for a column."""
+    import pyarrow as pa
+
+    before: list[pa.Table] = []
+    for part in parts:
+        grown = pa.concat_tables([*before, part]).unify_dictionaries()
+        before = [grown.slice(0, 0)]
+        held = [batch for batch in grown.to_batches() if batch.num_rows]
+        yield pa.Table.from_batches(held, grown.schema)
+
+
+def _write_csv(parts: Iterator[pa.Table], file: IO[bytes], delimiter: str, zipped: bool) -> None:
+    import pyarrow as pa
+
+    schema, parts = _peek(parts)
+    sink = pa.CompressedOutputStream(file, "gzip") if zipped else file
+    try:
+        sink.write((delimiter.join(map(_header_cell, schema.names)) + "\n").encode())
+        for part in parts:
+            _write_lines(part, sink, delimiter)
+    finally:
+        if zipped:
+            sink.close()
+
+
+def _write_lines(table: pa.Table, sink: Any, delimiter: str) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -236,17 +335,18 @@ def _write_csv(table: pa.Table, file: IO[bytes], delimiter: str, zipped: bool) -
         [_csv_cells(name, table.column(name), delimiter) for name in table.column_names],
         names=table.column_names,
     )
-    sink = pa.CompressedOutputStream(file, "gzip") if zipped else file
-    try:
-        sink.write((delimiter.join(map(_header_cell, table.column_names)) + "\n").encode())
-        for batch in cells.to_batches(max_chunksize=_LINES):
-            lines = pc.binary_join_element_wise(
-                *batch.columns, pa.scalar(delimiter, pa.large_string()), null_handling="replace"
-            )
-            sink.write(("\n".join(lines.to_pylist()) + "\n").encode())
-    finally:
-        if zipped:
-            sink.close()
+    for batch in cells.to_batches(max_chunksize=_LINES):
+        lines = pc.binary_join_element_wise(
+            *batch.columns, pa.scalar(delimiter, pa.large_string()), null_handling="replace"
+        )
+        sink.write(("\n".join(lines.to_pylist()) + "\n").encode())
+
+
+def _peek(parts: Iterator[pa.Table]) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """Give the schema of parts, one at least, and the same parts."""
+    first = next(parts)
+    # An iterator lets go of the first part once that is drawn; a list would keep it.
+    return first.schema, chain(iter([first]), parts)
 
 
 def _header_cell(name: str) -> str:
@@ -264,7 +364,7 @@ def _csv_cells(name: str, column: pa.ChunkedArray, delimiter: str) -> pa.Chunked
         kind = kind.value_type
         column = column.cast(kind)
     if pa.types.is_nested(kind) or pa.types.is_binary(kind):
-        raise DataError(
+        raise pa.ArrowTypeError(
             f"column {name!r} holds {kind}, which a CSV cell cannot; "
             "write .parquet or .arrow, or drop the column"
         )
