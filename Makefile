@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CELLS := askew-demo/cells.csv
 
-.PHONY: bench-loop bench-review help setup demo review fmt lint type test check docs bench-speed bench-tried bench-quality bench-methods bench-active screenshots soak paper paper-quick clean
+.PHONY: bench-loop bench-review help setup demo review fmt lint type test check docs bench-speed bench-growth bench-tried bench-quality bench-methods bench-active screenshots soak paper paper-quick clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -63,6 +63,10 @@ $(BENCH)/.ready: constraints.txt benchmarks/requirements.txt
 bench-speed: $(BENCH)/.ready  ## ours beside DeepOD's and PyOD's as ratios, to docs/results/speed.md
 	OMP_NUM_THREADS=1 $(BENCH)/bin/python benchmarks/speed.py
 	$(BENCH)/bin/python benchmarks/speed.py --report
+
+bench-growth: $(BENCH)/.ready  ## time and memory against rows, columns and members, to docs/results/growth.md
+	$(BENCH)/bin/python benchmarks/growth.py
+	$(BENCH)/bin/python benchmarks/growth.py --report
 
 bench-quality: $(READY) $(BENCH)/.ready  ## the default and its peers over the real tables, to docs/results/quality.md
 	OMP_NUM_THREADS=1 $(BENCH)/bin/python benchmarks/quality.py --who peers
