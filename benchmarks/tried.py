@@ -35,17 +35,28 @@ from askew.rankers import (
     BaggedBoosting,
     BaggedTrees,
     Blend,
-    IsolationTrees,
     KernelLogistic,
 )
 from askew.rankers.blend import CLEAN, HARDY, OUTLYING
+from askew.rankers.rank_space import RankSpace
+from askew.rankers.whitened_space import WhitenedSpace
 
-VERSION = 1  # raise it when the default or an idea changes
+VERSION = 2  # raise it when the default or an idea changes
 RUNS = ROOT / "benchmarks" / "runs" / "tried.jsonl"
 TRIED = ROOT / "benchmarks" / "tried.jsonl"
 KEYS = ("table", "setting", "seed", "version")
 N_OUTLYING, N_FIRST = len(OUTLYING), len(OUTLYING) + len(HARDY)
-CALLED = ("bagged boosting", "kernel logistic regression", "the ratio of nearest neighbours")
+CALLED = (
+    "bagged boosting",
+    "kernel logistic regression",
+    "nearest neighbours in standardised columns",
+    "nearest neighbours in whitened columns",
+    "nearest neighbours on ranks",
+    "trees on all rows",
+    "trees on all rows, with more columns a cut",
+)
+# The default of before had eight members: no neighbours in other spaces, no trees on all rows.
+BEFORE = (0.5, 0.5, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0)
 FOLDS = 3
 
 Scores = NDArray[np.float64]
@@ -152,6 +163,8 @@ def with_anomalies(trial: Trial) -> dict[str, Scores]:
     for i, name in enumerate(names, N_OUTLYING):
         out[f"without {name}"] = base - w[i] * z[:, i]
     outlying = z[:, :N_OUTLYING] @ w[:N_OUTLYING]
+    of_trees = [N_FIRST + 5, N_FIRST + 6]
+    out["without trees on all rows at all"] = base - z[:, of_trees] @ w[of_trees]
     out["without what knows of no verdict"] = base - outlying
     out["what knows of no verdict doubled"] = base + outlying
     for name, left_out in (
@@ -159,15 +172,15 @@ def with_anomalies(trial: Trial) -> dict[str, Scores]:
         ("3 % suspects", trial.suspects(0.03)),
         ("30 % suspects", trial.suspects(0.3)),
     ):
-        again = [w_ * trial.added(ranker(make, seed), left_out, y) for make, w_ in CLEAN]
+        again = [w_ * trial.added(ranker(make, seed), left_out, y) for make, w_, _ in CLEAN]
         out[name] = first + np.sum(again, axis=0)
     bolder = y.copy()
     bolder[trial.order[:1]] = 1
     left_out = trial.suspects() & (bolder != 1)
-    again = [w_ * trial.added(ranker(make, seed), left_out, bolder) for make, w_ in CLEAN]
+    again = [w_ * trial.added(ranker(make, seed), left_out, bolder) for make, w_, _ in CLEAN]
     out["the foremost suspect taken for an anomaly"] = first + np.sum(again, axis=0)
     suspects = trial.suspects()
-    again = [w_ * trial.added(ranker(make, seed), suspects, y) for make, w_ in HARDY]
+    again = [w_ * trial.added(ranker(make, seed), suspects, y) for make, w_, _ in HARDY]
     hardy = z[:, N_OUTLYING:N_FIRST] @ w[N_OUTLYING:N_FIRST]
     out["bagged trees without the suspects, too"] = base - hardy + np.sum(again, axis=0)
     more = trial.added(ranker(partial(BaggedBoosting, n_bags=40), seed), suspects, y)
@@ -179,11 +192,13 @@ def with_anomalies(trial: Trial) -> dict[str, Scores]:
         ("boosting on all rows beside", boosting_on_all),
         ("linear logistic regression beside", linear),
         ("ActiveBlend beside", ranker(ActiveBlend, seed)),
+        ("bagged trees on whitened columns beside", whitened_trees),
+        ("kernel logistic regression on ranks beside", kernels_on_ranks),
     ):
         out[name] = base + trial.added(fit, suspects, y)
     learnt = w[N_OUTLYING:] * trust(trial)
     out["weights by cross-validation"] = outlying + z[:, N_OUTLYING:] @ learnt
-    out["the default before"] = before(trial)
+    out["eight members, as before"] = outlying + z[:, N_OUTLYING:] @ BEFORE
     return out
 
 
@@ -202,7 +217,7 @@ def trust(trial: Trial) -> NDArray[np.float64]:
     rank = np.zeros((len(trial.y), len(learners)))
     for here in range(FOLDS):
         held = fold == here
-        for j, (make, _) in enumerate(learners):
+        for j, (make, *_) in enumerate(learners):
             seen = ~held & ~(suspects & (j >= len(HARDY)))
             model = make(random_state=trial.seed).fit(trial.x[seen], trial.y[seen])
             scores = model.decision_function(trial.x[held])
@@ -216,19 +231,16 @@ def trust(trial: Trial) -> NDArray[np.float64]:
     return scaled
 
 
-def before(trial: Trial) -> Scores:
-    """Give what the default was until the two steps: four members, all rows."""
-    wider = partial(KernelLogistic, n_directions=1200, bandwidths=(0.25, 0.5, 1.0))
-    members: tuple[tuple[Callable[..., Any], float], ...] = (
-        (BaggedTrees, 1.0),
-        (BaggedBoosting, 1.0),
-        (wider, 1.0),
-        (partial(IsolationTrees, n_trees=200), 0.4),
-    )
-    nobody = np.zeros(len(trial.y), bool)
-    parts = [w * trial.added(ranker(make, trial.seed), nobody, trial.y) for make, w in members]
-    total: Scores = np.sum(parts, axis=0)
-    return total
+def whitened_trees(x: NDArray[Any], y: NDArray[Any]) -> Callable[[NDArray[Any]], Scores]:
+    space = WhitenedSpace.of(x)
+    model = BaggedTrees(n_bags=10, random_state=0).fit(space.place(x).astype(np.float32), y)
+    return lambda new: model.decision_function(space.place(new).astype(np.float32))
+
+
+def kernels_on_ranks(x: NDArray[Any], y: NDArray[Any]) -> Callable[[NDArray[Any]], Scores]:
+    space = RankSpace.of(x, np.random.default_rng(0))
+    model = KernelLogistic(random_state=0).fit(space.place(x), y)
+    return lambda new: model.decision_function(space.place(new))
 
 
 def run(table: str, setting: str, seed: int, tables: Any) -> jsonl.Line:

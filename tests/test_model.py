@@ -328,6 +328,30 @@ class TestRankers:
 RANKER = ActiveBlend(n_trees=50, random_state=0)
 
 
+class _Counting(IsolationForest):  # type: ignore[misc]
+    """Counts the rows that it scores."""
+
+    n_scored = 0
+
+    def decision_function(self, X: Any) -> Any:
+        type(self).n_scored += len(X)
+        return -super().decision_function(X)
+
+
+def test_the_table_of_the_fit_is_scored_once_and_another_anew(payments: pd.DataFrame) -> None:
+    _Counting.n_scored = 0
+    model = Askew(ranker=_Counting(n_estimators=20, random_state=0)).fit(payments)
+    scores = model.decision_function(payments)
+    assert _Counting.n_scored == len(payments)
+    turned = payments.iloc[::-1]
+    np.testing.assert_array_equal(model.decision_function(turned), scores[::-1])
+    assert _Counting.n_scored == 2 * len(payments)
+    one_more = model.decision_function(payments[:50])
+    np.testing.assert_array_equal(one_more, scores[:50])
+    model.set_threshold(alerts=5)
+    assert (model.decision_function(payments) > 0).sum() == 5
+
+
 @pytest.fixture(scope="module")
 def judged() -> tuple[pd.DataFrame, pd.Series]:
     """400 rows, 40 of them odd, with verdicts on 30 odd ones and 160 others."""

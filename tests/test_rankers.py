@@ -16,11 +16,17 @@ from scipy.spatial.distance import cdist, pdist
 from scipy.stats import spearmanr
 from sklearn.base import clone
 from sklearn.covariance import LedoitWolf
-from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, IsolationForest
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    IsolationForest,
+)
 from sklearn.metrics import roc_auc_score
+from sklearn.tree import DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
-from askew.errors import FitError, ModelFileError
+from askew.errors import FitError, MethodError, ModelFileError
 from askew.persist import _lift, _lower
 from askew.rankers import (
     RANKERS,
@@ -28,6 +34,7 @@ from askew.rankers import (
     BaggedBoosting,
     BaggedTrees,
     Blend,
+    ExtraTrees,
     IsolationTrees,
     KernelLogistic,
     Mahalanobis,
@@ -35,15 +42,20 @@ from askew.rankers import (
     Ranker,
 )
 from askew.rankers.bags import LEAST, draw_bags
+from askew.rankers.base import balanced_weights
 from askew.rankers.flat_trees import FlatTrees
 from askew.rankers.isolation_trees import isolation_trees
-from askew.rankers.kernel_logistic import _weights, orthogonal_directions
+from askew.rankers.kernel_logistic import orthogonal_directions
+from askew.rankers.whitened_space import WhitenedSpace
 
 SMALL: dict[str, Ranker] = {
     "BaggedTrees": BaggedTrees(n_bags=4, n_trees=5, random_state=0),
     "BaggedBoosting": BaggedBoosting(n_bags=4, n_trees=5, random_state=0),
     "KernelLogistic": KernelLogistic(n_directions=60, random_state=0),
     "NeighborRatio": NeighborRatio(max_rows=100, random_state=0),
+    "NeighborRatio, whitened": NeighborRatio(space="whitened", max_rows=100, random_state=0),
+    "NeighborRatio on ranks": NeighborRatio(space="ranks", max_rows=100, random_state=0),
+    "ExtraTrees": ExtraTrees(n_trees=30, max_rows=300, random_state=0),
     "IsolationTrees": IsolationTrees(n_trees=30, random_state=0),
     "Mahalanobis": Mahalanobis(max_rows=300, random_state=0),
     "Blend": Blend(random_state=0),
@@ -76,7 +88,7 @@ def known(labels: dict[int, int], n: int = 400) -> NDArray[np.int64]:
 
 
 def test_every_registered_ranker_is_a_case() -> None:
-    assert set(SMALL) == set(RANKERS)
+    assert {type(ranker).__name__ for ranker in SMALL.values()} == set(RANKERS)
 
 
 @rankers
@@ -143,7 +155,9 @@ def test_a_state_that_is_not_its_own_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n, r in SMALL.items() if r.needs_anomalies])
 def test_without_an_anomaly_the_learners_refuse(name: str) -> None:
     X, y = table()
-    with pytest.raises(FitError, match=f"{name} needs at least one known anomaly"):
+    with pytest.raises(
+        FitError, match=f"{type(SMALL[name]).__name__} needs at least one known anomaly"
+    ):
         clone(SMALL[name]).fit(X, np.where(y == 1, -1, y))
 
 
@@ -154,8 +168,12 @@ def test_a_state_out_of_range_is_refused(name: str) -> None:
     bad: list[dict[str, Any]] = [{"n_features_in_": value} for value in (0, -1, np.inf)]
     if name == "KernelLogistic":
         bad += [{"intercept": np.nan}, {"scale": np.zeros(6)}]
-    if name == "NeighborRatio":
+    if name.startswith("NeighborRatio"):
         bad += [{"floor": 0.0}, {"rows": state["rows"][:, :5]}, {"anomalies": np.zeros((0, 6))}]
+    if name == "NeighborRatio, whitened":
+        bad += [{"whitening": np.zeros((6, 5))}, {"center": np.zeros(5)}]
+    if name == "NeighborRatio on ranks":
+        bad += [{"columns": np.arange(1, 7)}, {"values": -state["values"]}]
     if name == "Mahalanobis":
         bad += [{"whitening": np.zeros((6, 5))}, {"scale": np.zeros(6)}]
     if name == "Blend":
@@ -197,17 +215,17 @@ class TestBlend:
         # Inside, the other rows stand for anomalies: no reader of labels may meet that.
         X, _ = table(1100)
         y = np.r_[np.full(100, -1), np.zeros(1000, int)]
-        assert len(Blend(random_state=0).fit(X, y).members_) == 8
+        assert len(Blend(random_state=0).fit(X, y).members_) == 12
 
     @pytest.mark.parametrize(
         ("labels", "members"),
         [
             ({}, 3),
-            ({1: 1}, 8),
-            ({1: 10}, 8),
-            ({0: 20}, 8),
-            ({1: 5, 0: 20}, 8),
-            ({1: 30, 0: 370}, 8),
+            ({1: 1}, 12),
+            ({1: 10}, 12),
+            ({0: 20}, 12),
+            ({1: 5, 0: 20}, 12),
+            ({1: 30, 0: 370}, 12),
         ],
     )
     def test_every_kind_of_labelling_ranks_anomalies_high(
@@ -271,6 +289,15 @@ class TestBags:
 
 
 class TestFlatTrees:
+    def test_walks_of_any_length_end_where_scikit_learns_do(self) -> None:
+        # A chain: one cut takes a single row away, so some walks are short and some long.
+        X = (2.0 ** np.arange(40, dtype=np.float32))[:, np.newaxis]
+        tree = DecisionTreeRegressor(random_state=0).fit(X, X[:, 0])
+        trees = FlatTrees.of([(tree.tree_, tree.tree_.value[:, 0, 0])])
+        assert trees._depth > 20
+        np.testing.assert_array_equal(trees.mean(X), tree.predict(X))
+        np.testing.assert_array_equal(trees.mean(X[[3]]), tree.predict(X[[3]]))
+
     def test_extra_trees_vote_as_scikit_learns_do(self) -> None:
         X, y = table()
         forest = ExtraTreesClassifier(20, random_state=0).fit(X, y == 1)
@@ -365,25 +392,27 @@ class TestIsolationTrees:
 
 class TestBlendWeights:
     @pytest.mark.parametrize(
-        ("labels", "outlying", "learnt"),
+        ("labels", "outlying", "shown", "trust"),
         [
-            ({}, 1, 0),
-            ({1: 3}, 1, 1),
-            ({1: 3, 0: 50}, 0.5, 1),
-            ({1: 3, 0: 150}, 0.25, 1),
-            ({0: 50}, 1, 0.5),
-            ({0: 150}, 1, 0.75),
+            ({}, 1, 0, 0),
+            ({1: 3}, 1, 0, 1),
+            ({1: 3, 0: 50}, 0.5, 0.5, 1),
+            ({1: 3, 0: 150}, 0.25, 0.75, 1),
+            ({0: 50}, 1, 0.5, 0.5),
+            ({0: 150}, 1, 0.75, 0.75),
         ],
     )
-    def test_known_normals_move_weight_from_what_is_odd_to_what_is_learnt(
-        self, labels: dict[int, int], outlying: float, learnt: float
+    def test_known_normals_move_weight_to_what_learns_from_them(
+        self, labels: dict[int, int], outlying: float, shown: float, trust: float
     ) -> None:
         X, y = table()[0], known(labels)
         model = Blend(random_state=0).fit(X, y)
         weights = [weight for _, weight, *_ in model.members_]
         assert weights[:3] == pytest.approx([0.25 * outlying, 0.25 * outlying, 0.2 * outlying])
-        learners = [0.5, 0.5, 1, 1, 1] if learnt else []
-        assert weights[3:] == pytest.approx([learnt * weight for weight in learners])
+        few = np.array([0.25, 0.25, 1, 1, 1, 0.7, 0.7, 0.7, 0.7])
+        many = np.array([0.5, 0.5, 1, 1, 0.5, 0.5, 0, 0, 0])
+        learners = (trust * ((1 - shown) * few + shown * many))[: 9 * bool(trust)]
+        assert weights[3:] == pytest.approx(learners)
 
 
 class TestBlendSuspects:
@@ -445,6 +474,79 @@ class TestNeighborRatio:
         typical = np.median(pdist(z))
         assert ours.floor_ == pytest.approx(0.1 * typical, rel=1e-6)
 
+    def test_whitened_it_takes_mahalanobis_distances(self) -> None:
+        X, y = table()
+        X[:, 3] = X[:, 2] + 0.3 * X[:, 3]
+        ours = NeighborRatio(space="whitened", n_rows=4, n_anomalies=2).fit(X, y)
+        new = np.random.default_rng(5).normal(size=(30, 6)).astype(np.float32) + 1
+        z, at = ((x - X.mean(0, dtype=float)) / X.std(0, dtype=float) for x in (X, new))
+        inverse = np.linalg.inv(LedoitWolf(assume_centered=True).fit(z).covariance_)
+        away = np.sort(cdist(at, z[y != 1], "mahalanobis", VI=inverse), 1)[:, :5].mean(1)
+        near = np.sort(cdist(at, z[y == 1], "mahalanobis", VI=inverse), 1)[:, :2].mean(1)
+        expected = np.log((away + ours.floor_) / (near + ours.floor_))
+        np.testing.assert_allclose(ours.decision_function(new), expected, rtol=1e-5)
+
+    def test_on_ranks_the_scale_of_a_column_plays_no_part(self) -> None:
+        X, y = table()
+        bent = X.copy()
+        bent[:, 2] = np.exp(3 * X[:, 2])
+        plain, other = (
+            NeighborRatio(space="ranks", random_state=0).fit(x, y).decision_function(x)
+            for x in (X, bent)
+        )
+        np.testing.assert_allclose(plain, other, rtol=1e-5)
+
+    def test_an_unknown_space_is_refused(self) -> None:
+        X, y = table()
+        with pytest.raises(MethodError, match="space is 'round'; expected one of standard, whit"):
+            NeighborRatio(space="round").fit(X, y)  # type: ignore[arg-type]
+
+
+class TestWhitenedSpace:
+    def test_its_columns_are_uncorrelated_and_stay_nearest_to_those_they_come_from(self) -> None:
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(4000, 3)).astype(np.float32)
+        X[:, 1] = 0.8 * X[:, 0] + 0.6 * X[:, 1]
+        X = np.hstack([X, np.full((4000, 1), 7, np.float32)])
+        placed = WhitenedSpace.of(X).place(X)
+        np.testing.assert_allclose(np.cov(placed[:, :3].T), np.eye(3), atol=0.02)
+        np.testing.assert_array_equal(placed[:, 3], 0)
+        # The symmetric root: both of a pair keep the same share of themselves.
+        own = [np.corrcoef(placed[:, j], X[:, j])[0, 1] for j in range(3)]
+        assert own[0] == pytest.approx(own[1], abs=0.01)
+        assert own[0] == pytest.approx((np.sqrt(1.8) + np.sqrt(0.2)) / 2, abs=0.01)
+
+    def test_columns_without_any_spread_place_every_row_alike(self) -> None:
+        space = WhitenedSpace.of(np.ones((5, 2), np.float32))
+        np.testing.assert_array_equal(space.place(np.ones((3, 2), np.float32)), 0)
+
+
+class TestExtraTrees:
+    def test_it_votes_as_scikit_learns_forest_of_weighed_kinds(self) -> None:
+        X, y = table(1500)
+        y[y == 0] = -1
+        ours = ExtraTrees(n_trees=200, max_features=0.5, random_state=0).fit(X, y)
+        theirs = ExtraTreesClassifier(
+            200, min_samples_leaf=2, max_features=3, class_weight="balanced", random_state=1
+        ).fit(X, y == 1)
+        votes = np.exp(ours.decision_function(X)) - 0.01
+        assert np.corrcoef(votes, theirs.predict_proba(X)[:, 1])[0, 1] > 0.98
+
+    def test_wide_tables_have_so_many_columns_looked_at_and_no_more(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looked: list[Any] = []
+
+        def spied(**settings: Any) -> Any:
+            looked.append(settings["max_features"])
+            return ExtraTreesRegressor(**settings)
+
+        monkeypatch.setattr("askew.rankers.extra_trees.ExtraTreesRegressor", spied)
+        for d, share in ((7, 0.5), (300, 0.5), (300, "sqrt")):
+            X, y = table(60, d)
+            ExtraTrees(n_trees=2, max_features=share, random_state=0).fit(X, y[:60])  # type: ignore[arg-type]
+        assert looked == [4, 50, "sqrt"]
+
 
 class TestKernelLogistic:
     def test_directions_are_orthogonal_and_as_long_as_gaussian_ones(self) -> None:
@@ -473,11 +575,11 @@ class TestKernelLogistic:
 
     def test_kinds_are_weighed_evenly_and_known_normals_up_to_half(self) -> None:
         label = np.repeat([1, 0, -1], [5, 10, 985]).astype(np.int8)
-        weight = _weights(label)
+        weight = balanced_weights(label)
         sums = [weight[label == kind].sum() for kind in (1, 0, -1)]
         assert sums == pytest.approx([500, 500 * 0.25, 500 * 0.75])
         all_judged = np.repeat([1, 0], [5, 95]).astype(np.int8)
-        weight = _weights(all_judged)
+        weight = balanced_weights(all_judged)
         assert weight[all_judged == 1].sum() == pytest.approx(weight[all_judged == 0].sum())
 
 

@@ -385,6 +385,9 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
 
     def score_encoded(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Give what ``decision_function`` gives for encoded rows (n, n_features) -> (n,)."""
+        known: NDArray[np.float64] | None = getattr(self, "_scores", None)
+        if known is not None and len(known) == len(x) and _fingerprint(x) == self.fingerprint_:
+            return known - self.offset_
         scores: NDArray[np.float64] = self.ranker_.decision_function(x) - self.offset_
         return scores
 
@@ -665,7 +668,8 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
                 self.ranker_ = before.relearn(x, labels.values)
             else:
                 self.ranker_ = self._new_ranker().fit(x, _unmistakable(labels.values))
-        scores = self.ranker_.decision_function(x)
+        scores = np.asarray(self.ranker_.decision_function(x), np.float64)
+        self._scores = scores  # so that ranking the table of the fit need not score it again
         self.quantiles_ = np.quantile(scores, GRID)
         self.offset_ = default_cut(scores, labels.values, self.contamination)
         told = Threshold("default", None, self.offset_, len(scores), 0)

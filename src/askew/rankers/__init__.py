@@ -10,6 +10,7 @@ from askew.rankers.bagged_boosting import BaggedBoosting
 from askew.rankers.bagged_trees import BaggedTrees
 from askew.rankers.base import Ranker
 from askew.rankers.blend import Blend
+from askew.rankers.extra_trees import ExtraTrees
 from askew.rankers.isolation_trees import IsolationTrees
 from askew.rankers.kernel_logistic import KernelLogistic
 from askew.rankers.mahalanobis import Mahalanobis
@@ -22,6 +23,7 @@ RANKERS: dict[str, type[Ranker]] = {
         BaggedBoosting,
         KernelLogistic,
         NeighborRatio,
+        ExtraTrees,
         IsolationTrees,
         Mahalanobis,
         Blend,
@@ -35,6 +37,7 @@ __all__ = [
     "BaggedBoosting",
     "BaggedTrees",
     "Blend",
+    "ExtraTrees",
     "IsolationTrees",
     "KernelLogistic",
     "Mahalanobis",

@@ -167,6 +167,22 @@ def sample_kinds(label: NDArray[np.int8], most: int, rng: np.random.Generator) -
     return np.sort(np.concatenate(taken))
 
 
+def balanced_weights(label: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Weigh anomalies and all others alike; among these, known normals up to half.
+
+    Known normals get as much of that half as their number is to four times that of the anomalies.
+    """
+    anomaly, normal, other = (
+        label == kind for kind in (Label.ANOMALY, Label.NORMAL, Label.UNLABELED)
+    )
+    n = len(label)
+    weight = np.where(anomaly, n / (2 * max(anomaly.sum(), 1)), 0.0)
+    sure = 0.5 * min(1.0, normal.sum() / (4 * anomaly.sum())) if other.any() else 1.0
+    weight[normal] = sure * n / (2 * max(normal.sum(), 1))
+    weight[other] = (1 - sure) * n / (2 * max(other.sum(), 1))
+    return weight
+
+
 def checked(state: dict[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Take a finite array of a given shape from a saved state; ValueError otherwise."""
     array = np.asarray(state[name], np.float64)

@@ -16,26 +16,36 @@ from askew.labels import Label
 from askew.rankers.bagged_boosting import BaggedBoosting
 from askew.rankers.bagged_trees import BaggedTrees
 from askew.rankers.base import Ranker, sample_kinds, stays
+from askew.rankers.extra_trees import ExtraTrees
 from askew.rankers.isolation_trees import IsolationTrees
 from askew.rankers.kernel_logistic import KernelLogistic
 from askew.rankers.mahalanobis import Mahalanobis
 from askew.rankers.neighbor_ratio import NeighborRatio
 
-Members = tuple[tuple[Callable[..., Ranker], float], ...]
+Members = tuple[tuple[Callable[..., Ranker], float, float], ...]
 
-# Chosen on splits of the panel with other seeds than those that are reported.
+# With each member its weights: where no normal is known, and where many are. Chosen on splits of
+# the panel with other seeds than those that are reported.
 OUTLYING: Members = (  # these know of no verdict
-    (partial(IsolationTrees, max_samples=256), 0.25),
-    (partial(IsolationTrees, max_samples=64), 0.25),
-    (Mahalanobis, 0.2),
+    (partial(IsolationTrees, max_samples=256), 0.25, 0.0),
+    (partial(IsolationTrees, max_samples=64), 0.25, 0.0),
+    (Mahalanobis, 0.2, 0.0),
 )
 HARDY: Members = (  # hidden anomalies among the rows hardly harm them
-    (partial(BaggedTrees, n_bags=10), 0.5),
-    (partial(BaggedTrees, n_bags=10, splitter="best"), 0.5),
+    (partial(BaggedTrees, n_bags=10), 0.25, 0.5),
+    (partial(BaggedTrees, n_bags=10, splitter="best"), 0.25, 0.5),
 )
-CLEAN: Members = ((BaggedBoosting, 1.0), (KernelLogistic, 1.0), (NeighborRatio, 1.0))
+CLEAN: Members = (
+    (BaggedBoosting, 1.0, 1.0),
+    (KernelLogistic, 1.0, 1.0),
+    (NeighborRatio, 1.0, 0.5),
+    (partial(NeighborRatio, space="whitened"), 0.7, 0.5),
+    (partial(NeighborRatio, space="ranks"), 0.7, 0.0),
+    (ExtraTrees, 0.7, 0.0),
+    (partial(ExtraTrees, min_samples_leaf=5, max_features=0.5), 0.7, 0.0),
+)
 SUSPECTS = 0.1  # of the rows not looked at: no others' idea of normal
-NORMALS = 50  # known normals, at which what knows of no verdict counts half
+NORMALS = 50  # known normals, at which a member's weight is half the way to that with many
 POOL = 20_000  # rows of a kind that are learnt from, at most
 BLOCK = 1 << 14  # rows that a thread scores at a time
 
@@ -45,10 +55,12 @@ class Blend(Ranker):
 
     With known anomalies it learns in two steps. Isolation forests, Mahalanobis distance and bagged
     trees come first. The rows not looked at that score highest under these are suspects: bagged
-    boosting, kernel logistic regression and the ratio of nearest neighbours, which take rows not
-    looked at for normal, learn without them. With known normals alone the learners tell them from
-    the rows not looked at, and count the more the more there are: what is unlike any known normal
-    scores high. Without verdicts, the forests and the distance alone.
+    boosting, kernel logistic regression, ratios of nearest neighbours and trees on all rows, which
+    take rows not looked at for normal, learn without them. The more normals are known, the less
+    counts what knows of no verdict, or takes the many other rows for normal. With known normals
+    alone the learners tell them from the rows not looked at, and count the more the more there
+    are: what is unlike any known normal scores high. Without verdicts, the forests and the
+    distance alone.
 
     Source of the two steps: Liu, Dai, Li, Lee and Yu, "Building text classifiers using positive
     and unlabeled examples", ICDM 2003.
@@ -79,25 +91,33 @@ class Blend(Ranker):
         scored: list[NDArray[np.float64]] = []
 
         def take(
-            members: Members, rows: NDArray[np.bool_], label: NDArray[np.int8], trust: float
+            members: Members,
+            rows: NDArray[np.bool_],
+            label: NDArray[np.int8],
+            shown: float,
+            trust: float = 1.0,
         ) -> None:
-            for make, weight in members:
-                member = make(random_state=int(rng.integers(2**31))).learn(x[rows], label[rows])
-                scores = member.decision_function(x)
+            made = [make(random_state=int(rng.integers(2**31))) for make, *_ in members]
+            for member, (_, few, many), scores in zip(
+                made, members, _learned(made, x, rows, label), strict=True
+            ):
+                weight = trust * (few + shown * (many - few))
                 mean, deviation = float(scores[measured].mean()), float(scores[measured].std())
-                self.members_.append((member, trust * weight, mean, deviation or 1.0))
+                self.members_.append((member, weight, mean, deviation or 1.0))
                 scored.append((scores - mean) / (deviation or 1.0))
 
         everything = np.ones(len(x), bool)
-        target, outlying, learnt = _plan(known)
-        take(OUTLYING, everything, known, outlying)
-        if learnt:
-            take(HARDY, everything, target, learnt)
+        target, shown, trust = _plan(known)
+        take(OUTLYING, everything, known, shown if target is known else 0.0)
+        if trust:
+            take(HARDY, everything, target, shown, trust)
             weights = [weight for _, weight, *_ in self.members_]
-            take(CLEAN, ~_suspects(target, weights @ np.array(scored)), target, learnt)
+            clean = ~_suspects(target, weights @ np.array(scored))
+            take(CLEAN, clean, target, shown, trust)
         if x is X and stays(X):
             self._keep(X, np.stack(scored, axis=1))
-        notes = "; ".join(m.subsampled_ for m, *_ in self.members_ if m.subsampled_)
+        told = dict.fromkeys(m.subsampled_ for m, *_ in self.members_ if m.subsampled_)
+        notes = "; ".join(told)
         if x is not X:
             notes = f"Blend: {len(x):,} of {len(X):,} rows; of these {notes}"
         self.subsampled_ = notes or None
@@ -147,21 +167,36 @@ class Blend(Ranker):
             raise ModelFileError("the blend has no members")
 
 
-def _plan(label: NDArray[np.int8]) -> tuple[NDArray[np.int8], float, float]:
-    """Give the labels to learn from, and how much counts what knows of no verdict, and what learns.
+def _learned(
+    members: list[Ranker],
+    x: NDArray[np.float32],
+    rows: NDArray[np.bool_],
+    label: NDArray[np.int8],
+) -> list[NDArray[np.float64]]:
+    """Let members learn from some rows of (n, d), side by side; give what each says of all."""
+    seen = (x, label) if rows.all() else (x[rows], label[rows])
 
-    Known normals show what is only odd, so the odd counts less. While they alone are known, the
-    rows not looked at stand for anomalies.
+    def learn(member: Ranker) -> NDArray[np.float64]:
+        return member.learn(*seen).decision_function(x)
+
+    with ThreadPoolExecutor(min(len(members), os.cpu_count() or 1)) as pool:
+        return list(pool.map(learn, members))
+
+
+def _plan(label: NDArray[np.int8]) -> tuple[NDArray[np.int8], float, float]:
+    """Give labels to learn from, and in [0, 1] how well normals are known and learners trusted.
+
+    While normals alone are known, the rows not looked at stand for anomalies.
     """
     anomalies, normals, others = (
         np.count_nonzero(label == kind) for kind in (Label.ANOMALY, Label.NORMAL, Label.UNLABELED)
     )
     shown = normals / (normals + NORMALS)
     if anomalies and (normals or others):
-        return label, 1 - shown, 1.0
+        return label, shown, 1.0
     if normals and others:
-        return np.where(label == Label.NORMAL, label, Label.ANOMALY).astype(np.int8), 1.0, shown
-    return label, 1.0, 0.0
+        return np.where(label == Label.NORMAL, label, Label.ANOMALY).astype(np.int8), shown, shown
+    return label, 0.0, 0.0
 
 
 def _suspects(label: NDArray[np.int8], scores: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from askew.labels import Label
 from askew.rankers.base import (
     CHUNK,
     Ranker,
+    balanced_weights,
     checked,
     median_square_distance,
     product,
@@ -72,7 +73,7 @@ class KernelLogistic(Ranker):
             ]
         )
         model = LogisticRegression(C=self.C, max_iter=1000)
-        model.fit(self._features(z), label == Label.ANOMALY, sample_weight=_weights(label))
+        model.fit(self._features(z), label == Label.ANOMALY, sample_weight=balanced_weights(label))
         self.coef_, self.intercept_ = model.coef_[0], float(model.intercept_[0])
 
     def _score(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -80,13 +81,16 @@ class KernelLogistic(Ranker):
         coef = self.coef_[:, np.newaxis]
         for start in range(0, len(X), CHUNK):
             z = self.space_.place(X[start : start + CHUNK])
-            out[start : start + CHUNK] = product(self._features(z), coef)[:, 0]
+            features = self._features(z).astype(np.float64)
+            out[start : start + CHUNK] = product(features, coef)[:, 0]
         return out + self.intercept_
 
-    def _features(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
-        phase = product(z, self.directions_)
-        root = np.sqrt(self.directions_.shape[1] / len(self.bandwidths))
-        waves: NDArray[np.float64] = np.hstack([np.cos(phase), np.sin(phase)]) / root
+    def _features(self, z: NDArray[np.float64]) -> NDArray[np.float32]:
+        # Waves in single precision take a tenth of the time.
+        phase = product(z, self.directions_).astype(np.float32)
+        root = np.float32(np.sqrt(self.directions_.shape[1] / len(self.bandwidths)))
+        waves: NDArray[np.float32] = np.hstack([np.cos(phase), np.sin(phase)])
+        waves /= root
         return waves
 
     def _state(self) -> dict[str, Any]:
@@ -99,22 +103,6 @@ class KernelLogistic(Ranker):
         self.directions_ = checked(state, "directions", (d, k))
         self.coef_ = checked(state, "coef", (2 * k,))
         self.intercept_ = float(checked(state, "intercept", ()))
-
-
-def _weights(label: NDArray[np.int8]) -> NDArray[np.float64]:
-    """Weigh anomalies and all others alike; among these, known normals up to half.
-
-    Known normals get as much of that half as their number is to four times that of the anomalies.
-    """
-    anomaly, normal, other = (
-        label == kind for kind in (Label.ANOMALY, Label.NORMAL, Label.UNLABELED)
-    )
-    n = len(label)
-    weight = np.where(anomaly, n / (2 * max(anomaly.sum(), 1)), 0.0)
-    sure = 0.5 * min(1.0, normal.sum() / (4 * anomaly.sum())) if other.any() else 1.0
-    weight[normal] = sure * n / (2 * max(normal.sum(), 1))
-    weight[other] = (1 - sure) * n / (2 * max(other.sum(), 1))
-    return weight
 
 
 def orthogonal_directions(d: int, count: int, rng: np.random.Generator) -> NDArray[np.float64]:

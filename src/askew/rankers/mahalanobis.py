@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
-from sklearn.covariance import ledoit_wolf
 
 from askew.rankers.base import CHUNK, Ranker, checked, product
 from askew.rankers.standard_space import StandardSpace
+from askew.rankers.whitened_space import shrunk_covariance
 
 
 class Mahalanobis(Ranker):
@@ -46,11 +46,8 @@ class Mahalanobis(Ranker):
         z = self.space_.place(X)
         self.center_ = z.mean(0)
         self.whitening_ = np.zeros((z.shape[1], z.shape[1]))
-        varies = np.flatnonzero(z.std(0) > 0)
+        varies, covariance = shrunk_covariance(z, self.center_)
         if len(varies):
-            covariance, _ = ledoit_wolf(z[:, varies] - self.center_[varies], assume_centered=True)
-            # Columns that say the same would leave the matrix without an inverse.
-            covariance[np.diag_indices_from(covariance)] += 1e-9
             lower = np.linalg.cholesky(covariance)
             inverse = solve_triangular(lower, np.eye(len(lower)), lower=True)
             self.whitening_[np.ix_(varies, varies)] = inverse.T
