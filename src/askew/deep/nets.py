@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -72,7 +73,7 @@ class Linear(nn.Module):
     ) -> Float[Tensor, "members rows outputs"]:
         """Map each member's rows by its own weights."""
         if not self.training:
-            return self._alike(x)
+            return _alike(x, *_widened(self.weight, self.bias), self.weight.shape[-1])
         if self.coarse:
             out = torch.bmm(x.bfloat16(), self.weight.bfloat16()).to(x.dtype)
             return out if self.bias is None else out + self.bias
@@ -80,33 +81,47 @@ class Linear(nn.Module):
             return torch.bmm(x, self.weight)
         return torch.baddbmm(self.bias, x, self.weight)
 
-    def _alike(self, x: Tensor) -> Tensor:
-        """Map rows so that a row's result does not depend on its place among the others.
 
-        Matrix products of a few columns (5 to 11, with one common library) take other routes for
-        the rows at the edge of a block, and differ there in the last bit. Zero columns up to a
-        multiple of ``LANES`` keep all rows on one route.
-        """
-        outputs = self.weight.shape[-1]
-        weight: Tensor = self.weight
-        bias: Tensor | None = self.bias
-        if outputs % LANES:
-            weight = nn.functional.pad(weight, (0, -outputs % LANES))
-            bias = None if bias is None else nn.functional.pad(bias, (0, -outputs % LANES))
-        large = x.shape[1] % CHUNK == 0 and weight[0].numel() >= LARGE
-        plain = x.dtype == torch.float32 and x.device.type == "cpu"
-        if ONE_DNN and large and plain and not torch.is_grad_enabled():
-            out = _mapped(x, weight, bias)
-        else:
-            out = torch.bmm(x, weight)
-            out = out if bias is None else out + bias
-        return out if outputs % LANES == 0 else out[..., :outputs]
+def _widened(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Add zero columns up to a multiple of ``LANES``.
+
+    Matrix products of a few columns (5 to 11, with one common library) take other routes for the
+    rows at the edge of a block, and differ there in the last bit. So all rows are on one route.
+    """
+    missing = -weight.shape[-1] % LANES
+    if missing:
+        weight = nn.functional.pad(weight, (0, missing))
+        bias = None if bias is None else nn.functional.pad(bias, (0, missing))
+    return weight, bias
+
+
+def _alike(
+    x: Float[Tensor, "members rows inputs"],
+    weight: Float[Tensor, "members inputs wide"],
+    bias: Float[Tensor, "members 1 wide"] | None,
+    outputs: int,
+    after: nn.Module | None = None,
+) -> Float[Tensor, "members rows outputs"]:
+    """Map rows so that a row's result does not depend on its place among the others.
+
+    Weight and bias are ``_widened``; ``after`` is an activation.
+    """
+    large = x.shape[1] % CHUNK == 0 and weight[0].numel() >= LARGE
+    plain = x.dtype == torch.float32 and x.device.type == "cpu"
+    if ONE_DNN and large and plain and not torch.is_grad_enabled():
+        out = _mapped(x, weight, bias, after)
+    else:
+        out = torch.bmm(x, weight)
+        out = out if bias is None else out + bias
+        out = out if after is None else after(out)
+    return out if outputs == out.shape[-1] else out[..., :outputs]
 
 
 def _mapped(
     x: Float[Tensor, "members rows inputs"],
     weight: Float[Tensor, "members inputs outputs"],
     bias: Float[Tensor, "members 1 outputs"] | None,
+    after: nn.Module | None,
 ) -> Float[Tensor, "members rows outputs"]:
     """Map many rows by oneDNN, which makes use of any processor.
 
@@ -114,11 +129,22 @@ def _mapped(
     long on others. The kernel is the one that torch's compiler calls; it has no slope.
     """
     affine = torch.ops.mkldnn._linear_pointwise
+    how = ("none", []) if after is None else _on_the_way_out(after)
+    assert how is not None
     parts = [
-        affine(x[k], weight[k].T, None if bias is None else bias[k, 0], "none", [], "")
+        affine(x[k], weight[k].T, None if bias is None else bias[k, 0], *how, "")
         for k in range(len(x))
     ]
     return parts[0].unsqueeze(0) if len(parts) == 1 else torch.stack(parts)
+
+
+def _on_the_way_out(activation: nn.Module) -> tuple[str, list[float]] | None:
+    """Say to oneDNN what is to be done to a result; None for what it is not trusted with."""
+    if isinstance(activation, nn.ReLU):
+        return "relu", []
+    if isinstance(activation, nn.LeakyReLU):
+        return "leaky_relu", [activation.negative_slope]
+    return None
 
 
 class BatchNorm(nn.Module):
@@ -157,7 +183,8 @@ class BatchNorm(nn.Module):
         if x.dim() > 3:
             return self._maps(x)
         if not self.training:
-            return self._fixed(x)
+            scale, shift = self.fixed()
+            return torch.addcmul(shift, x, scale)
         mean = x.mean(-2, keepdim=True)
         var = (x - mean).square().mean(-2, keepdim=True)
         with torch.no_grad():
@@ -169,13 +196,13 @@ class BatchNorm(nn.Module):
             return x
         return x * self.scale + self.shift
 
-    def _fixed(self, x: Tensor) -> Tensor:
-        """Normalize by the running mean and variance, in one pass over the rows."""
+    def fixed(self) -> tuple[Tensor, Tensor]:
+        """Give the scale and the shift, (members, 1, width), that stand for the running ones."""
         scale = torch.rsqrt(self.var + self.eps)
         if self.scale is not None:
             scale = scale * self.scale
         shift = -self.mean * scale
-        return torch.addcmul(shift if self.shift is None else shift + self.shift, x, scale)
+        return scale, shift if self.shift is None else shift + self.shift
 
     def _maps(self, x: Tensor) -> Tensor:
         """Normalize the maps of images, over rows and places, by torch's own routine."""
@@ -193,6 +220,55 @@ class BatchNorm(nn.Module):
             for k in range(len(x))
         ]
         return torch.stack(parts)
+
+
+class Layers(nn.Sequential):
+    """Layers one after another; at scoring a map, its norm and its activation are one pass."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__(*layers)
+        self.ready: list[Callable[[Tensor], Tensor]] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply them in their order."""
+        for step in self if self.training else self.ready or self.passes():
+            x = step(x)
+        return x
+
+    def passes(self) -> list[Callable[[Tensor], Tensor]]:
+        """Give what scoring does, by the parameters as they are now."""
+        left = list(self)
+        passes: list[Callable[[Tensor], Tensor]] = []
+        while left:
+            layer = left.pop(0)
+            if not isinstance(layer, Linear):
+                passes.append(layer)
+                continue
+            weight: Tensor = layer.weight
+            bias: Tensor | None = layer.bias
+            if left and isinstance(left[0], BatchNorm):
+                scale, shift = left[0].fixed()
+                weight = weight * scale
+                bias = shift if bias is None else torch.addcmul(shift, bias, scale)
+                left.pop(0)
+            after = left.pop(0) if left and _on_the_way_out(left[0]) else None
+            weight, bias = _widened(weight, bias)
+            outputs = layer.weight.shape[-1]
+            passes.append(partial(_alike, weight=weight, bias=bias, outputs=outputs, after=after))
+        return passes
+
+
+@contextmanager
+def settled(module: nn.Module) -> Iterator[None]:
+    """Within, layers prepare their passes once: no parameter may change."""
+    layers = [one for one in module.modules() if isinstance(one, Layers)]
+    for one in layers:
+        one.ready = one.passes()
+    try:
+        yield
+    finally:
+        for one in layers:
+            one.ready = None
 
 
 def mlp(
@@ -227,7 +303,7 @@ def mlp(
             if batch_norm:
                 layers.append(BatchNorm(len(generators), widths[i]))
             layers.append(activation())
-    return nn.Sequential(*layers)
+    return Layers(*layers)
 
 
 class Net(nn.Module):

@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from askew.deep.descent import Descent
 from askew.deep.draws import Size
 from askew.deep.method import Method, Recipe, describe
-from askew.deep.nets import Net, coarsely, in_chunks, seeded
+from askew.deep.nets import Net, coarsely, in_chunks, seeded, settled
 from askew.deep.rows import Rows
 from askew.deep.snapshot import Snapshot
 from askew.deep.steps import Work
@@ -117,7 +117,8 @@ def score(method: Method, net: Net, x: Float[Tensor, "n *shape"]) -> Float[Tenso
     members = next(net.parameters()).shape[0]
     with torch_threads(1), torch.inference_mode():
         _rest(net)
-        return in_chunks(lambda part: method.score(net, part), x.unsqueeze(0), members)
+        with settled(net):
+            return in_chunks(lambda part: method.score(net, part), x.unsqueeze(0), members)
 
 
 @contextmanager
