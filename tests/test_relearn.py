@@ -61,6 +61,21 @@ def test_a_table_that_may_change_is_never_taken_for_the_one_before() -> None:
     np.testing.assert_array_equal(model.decision_function(X), fresh.decision_function(X))
 
 
+def test_the_default_keeps_what_no_verdict_moves_and_nothing_of_another_table() -> None:
+    X = rows()
+    X.flags.writeable = False
+    first = Blend(random_state=0).learn(X, judged(r0=1))
+    again = first.relearn(X, judged(r0=1, r50=0))
+    kept = [a is b for (a, *_), (b, *_) in zip(first.members_, again.members_, strict=True)]
+    assert kept == [True] * 3 + [False] * 9
+    turned = X[::-1].copy()
+    turned.flags.writeable = False
+    other = again.relearn(turned, judged(r0=1))
+    assert not {id(m) for m, *_ in other.members_} & {id(m) for m, *_ in again.members_}
+    fresh = Blend(random_state=0).learn(turned.copy(), judged(r0=1))
+    np.testing.assert_array_equal(other.decision_function(X), fresh.decision_function(X))
+
+
 class TestActiveBlend:
     def test_without_verdicts_it_is_the_mean_of_forests_of_every_size(self) -> None:
         X = rows()

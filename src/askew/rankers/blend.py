@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from askew.errors import ModelFileError
 from askew.labels import Label
@@ -23,6 +24,7 @@ from askew.rankers.mahalanobis import Mahalanobis
 from askew.rankers.neighbor_ratio import NeighborRatio
 
 Members = tuple[tuple[Callable[..., Ranker], float, float], ...]
+Learned = list[tuple[Ranker, NDArray[np.float64]]]
 
 # With each member its weights: where no normal is known, and where many are. Chosen on splits of
 # the panel with other seeds than those that are reported.
@@ -75,9 +77,18 @@ class Blend(Ranker):
     """
 
     needs_anomalies = False
+    # The rows of this fit and the one before, if they stay, with what no verdict moves.
+    _unmoved: tuple[NDArray[np.float32], Learned] | None = None
+    _before: tuple[NDArray[np.float32], Learned] | None = None
 
     def __init__(self, random_state: int | np.random.RandomState | None = None) -> None:
         self.random_state = random_state
+
+    def relearn(self, x: NDArray[np.float32], label: NDArray[np.int8]) -> Self:
+        """Fit other verdicts on the same rows; what knows of no verdict is kept."""
+        fresh: Self = clone(self)
+        fresh._before = self._unmoved
+        return fresh.learn(x, label)
 
     def _fit(
         self, X: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
@@ -90,17 +101,8 @@ class Blend(Ranker):
         self.members_: list[tuple[Ranker, float, float, float]] = []
         scored: list[NDArray[np.float64]] = []
 
-        def take(
-            members: Members,
-            rows: NDArray[np.bool_],
-            label: NDArray[np.int8],
-            shown: float,
-            trust: float = 1.0,
-        ) -> None:
-            made = [make(random_state=int(rng.integers(2**31))) for make, *_ in members]
-            for member, (_, few, many), scores in zip(
-                made, members, _learned(made, x, rows, label), strict=True
-            ):
+        def take(members: Members, learned: Learned, shown: float, trust: float = 1.0) -> None:
+            for (member, scores), (_, few, many) in zip(learned, members, strict=True):
                 weight = trust * (few + shown * (many - few))
                 mean, deviation = float(scores[measured].mean()), float(scores[measured].std())
                 self.members_.append((member, weight, mean, deviation or 1.0))
@@ -108,12 +110,20 @@ class Blend(Ranker):
 
         everything = np.ones(len(x), bool)
         target, shown, trust = _plan(known)
-        take(OUTLYING, everything, known, shown if target is known else 0.0)
+        made = _made(OUTLYING, rng)
+        before, self._before = self._before, None
+        if before is not None and before[0] is x:
+            outlying = before[1]
+        else:
+            outlying = _learned(made, x, everything, known)
+        take(OUTLYING, outlying, shown if target is known else 0.0)
         if trust:
-            take(HARDY, everything, target, shown, trust)
+            hardy = _learned(_made(HARDY, rng), x, everything, target)
+            take(HARDY, hardy, shown, trust)
             weights = [weight for _, weight, *_ in self.members_]
-            clean = ~_suspects(target, weights @ np.array(scored))
-            take(CLEAN, clean, target, shown, trust)
+            rows = ~_suspects(target, weights @ np.array(scored))
+            take(CLEAN, _learned(_made(CLEAN, rng), x, rows, target), shown, trust)
+        self._unmoved = (x, outlying) if x is X and stays(X) else None
         if x is X and stays(X):
             self._keep(X, np.stack(scored, axis=1))
         told = dict.fromkeys(m.subsampled_ for m, *_ in self.members_ if m.subsampled_)
@@ -167,17 +177,21 @@ class Blend(Ranker):
             raise ModelFileError("the blend has no members")
 
 
+def _made(members: Members, rng: np.random.Generator) -> list[Ranker]:
+    return [make(random_state=int(rng.integers(2**31))) for make, *_ in members]
+
+
 def _learned(
     members: list[Ranker],
     x: NDArray[np.float32],
     rows: NDArray[np.bool_],
     label: NDArray[np.int8],
-) -> list[NDArray[np.float64]]:
+) -> Learned:
     """Let members learn from some rows of (n, d), side by side; give what each says of all."""
     seen = (x, label) if rows.all() else (x[rows], label[rows])
 
-    def learn(member: Ranker) -> NDArray[np.float64]:
-        return member.learn(*seen).decision_function(x)
+    def learn(member: Ranker) -> tuple[Ranker, NDArray[np.float64]]:
+        return member, member.learn(*seen).decision_function(x)
 
     with ThreadPoolExecutor(min(len(members), os.cpu_count() or 1)) as pool:
         return list(pool.map(learn, members))
