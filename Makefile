@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CELLS := askew-demo/cells.csv
 
-.PHONY: bench-loop bench-review help setup demo review fmt lint type test check docs bench-speed bench-growth bench-tried bench-quality bench-methods bench-active screenshots soak paper paper-quick clean
+.PHONY: bench-loop bench-review help setup demo review fmt lint type test check docs bench-speed bench-growth bench-tried bench-outside bench-quality bench-methods bench-active screenshots soak paper paper-quick clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -72,6 +72,10 @@ bench-quality: $(READY) $(BENCH)/.ready  ## the default and its peers over the r
 	OMP_NUM_THREADS=1 $(BENCH)/bin/python benchmarks/quality.py --who peers
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/quality.py --who askew
 	$(BIN)/python benchmarks/quality.py --report
+
+bench-outside: $(BENCH)/.ready  ## the default and some peers on tables that are not in the panel
+	OMP_NUM_THREADS=1 $(BENCH)/bin/python benchmarks/outside.py
+	$(BENCH)/bin/python benchmarks/outside.py --report
 
 bench-tried: $(READY)  ## ideas for the default on splits of their own, to benchmarks/tried.jsonl
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/tried.py
