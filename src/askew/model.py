@@ -537,7 +537,7 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         """Write the model to one file; ``askew.load`` reads it.
 
         Rows of the table are in it, as numbers and without their names, where the ranker measures
-        how near they are: of the default's, up to 1,000 of a kind once an anomaly or a normal is
+        how near they are: of the default's, up to 3,000 of a kind once an anomaly or a normal is
         known; of an ``ActiveBlend``'s, the judged ones.
         """
         check_is_fitted(self)
