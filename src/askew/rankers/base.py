@@ -105,6 +105,16 @@ class Ranker(BaseEstimator, ABC):  # type: ignore[misc]
             name = type(self).__name__
             raise ModelFileError(f"{name}: the saved state does not fit ({error!r})") from error
 
+    def _sampled(
+        self, label: NDArray[np.int8], most: int, rng: np.random.Generator
+    ) -> NDArray[np.intp]:
+        """Draw the rows to learn from by ``sample_kinds``, and say so where some are left out."""
+        rows = sample_kinds(label, most, rng)
+        if len(rows) < len(label):
+            name = type(self).__name__
+            self.subsampled_ = f"{name}: {len(rows):,} of {len(label):,} rows"
+        return rows
+
     def _seed(self) -> int | None:
         seed = self.random_state
         if seed is None or isinstance(seed, int | np.integer):

@@ -110,7 +110,7 @@ class Blend(Ranker):
 
         everything = np.ones(len(x), bool)
         target, shown, trust = _plan(known)
-        made = _made(OUTLYING, rng)
+        made = _made(OUTLYING, rng)  # drawn in any case: those behind them get the same seeds
         before, self._before = self._before, None
         if before is not None and before[0] is x:
             outlying = before[1]
@@ -123,8 +123,9 @@ class Blend(Ranker):
             weights = [weight for _, weight, *_ in self.members_]
             rows = ~_suspects(target, weights @ np.array(scored))
             take(CLEAN, _learned(_made(CLEAN, rng), x, rows, target), shown, trust)
-        self._unmoved = (x, outlying) if x is X and stays(X) else None
+        self._unmoved = None
         if x is X and stays(X):
+            self._unmoved = X, outlying
             self._keep(X, np.stack(scored, axis=1))
         told = dict.fromkeys(m.subsampled_ for m, *_ in self.members_ if m.subsampled_)
         notes = "; ".join(told)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 
 from askew.labels import Label
-from askew.rankers.base import Ranker, balanced_weights, sample_kinds
+from askew.rankers.base import Ranker, balanced_weights
 from askew.rankers.flat_trees import FlatTrees
 
 MOST = 50  # columns looked at for a cut: wide tables would take long
@@ -55,9 +55,7 @@ class ExtraTrees(Ranker):
     def _fit(
         self, X: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
     ) -> None:
-        rows = sample_kinds(label, self.max_rows, rng)
-        if len(rows) < len(X):
-            self.subsampled_ = f"ExtraTrees: {len(rows):,} of {len(X):,} rows"
+        rows = self._sampled(label, self.max_rows, rng)
         label = label[rows]
         columns: int | Literal["sqrt"] = "sqrt"
         if self.max_features != "sqrt":

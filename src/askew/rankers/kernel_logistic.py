@@ -16,7 +16,6 @@ from askew.rankers.base import (
     checked,
     median_square_distance,
     product,
-    sample_kinds,
 )
 from askew.rankers.standard_space import StandardSpace
 
@@ -58,9 +57,7 @@ class KernelLogistic(Ranker):
     def _fit(
         self, X: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
     ) -> None:
-        rows = sample_kinds(label, self.max_rows, rng)
-        if len(rows) < len(X):
-            self.subsampled_ = f"KernelLogistic: {len(rows):,} of {len(X):,} rows"
+        rows = self._sampled(label, self.max_rows, rng)
         x, label = X[rows], label[rows]
         self.space_ = StandardSpace.of(x)
         z = self.space_.place(x)

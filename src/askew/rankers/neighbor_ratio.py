@@ -15,7 +15,6 @@ from askew.rankers.base import (
     checked,
     median_square_distance,
     product,
-    sample_kinds,
 )
 from askew.rankers.rank_space import RankSpace
 from askew.rankers.standard_space import StandardSpace
@@ -70,14 +69,12 @@ class NeighborRatio(Ranker):
         self, X: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
     ) -> None:
         self.space_ = self._measured(X, rng)
-        taken = sample_kinds(label, self.max_rows, rng)
+        taken = self._sampled(label, self.max_rows, rng)
         z: NDArray[np.float64] = self.space_.place(X[taken]).astype(np.float64)
         anomaly = label[taken] == Label.ANOMALY
         self.rows_, self.anomalies_ = z[~anomaly], z[anomaly]
         typical = median_square_distance(z, rng)
         self.floor_ = FLOOR * float(np.sqrt(max(typical, 1e-9)))
-        if len(taken) < len(X):
-            self.subsampled_ = f"NeighborRatio: {len(taken):,} of {len(X):,} rows"
 
     def _measured(
         self, X: NDArray[np.float32], rng: np.random.Generator
