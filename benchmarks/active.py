@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from quality import ROOT, panel
 
 # Raise one when its player changes, so that old lines are not taken for new ones.
-VERSIONS = {"askew": 3, "coniferest": 1, "rforest": 2, "aad": 3, "iforest": 2, "random": 1}
+VERSIONS = {"askew": 6, "coniferest": 1, "rforest": 2, "aad": 3, "iforest": 2, "random": 1}
 MOST_ROWS, MOST_COLUMNS = 5_000, 600
 BUDGET = 100
 AFTER = (20, 60, 100)

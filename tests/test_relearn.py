@@ -107,8 +107,10 @@ class TestActiveBlend:
         np.testing.assert_allclose(width, np.median(pdist(z) ** 2), rtol=0.1)
         near = np.exp(-(cdist(z, z) ** 2) / width)
         along = z @ z.T / length
+        forest = 0.1**2 * np.outer(mean, mean) / 0.05**2
         scores, fits = [], []
-        for kernel in (same, same + near, same + along, same + near + along):
+        for extra in (0, near, along, near + along):
+            kernel = same + forest + extra
             noisy = kernel[np.ix_(at, at)] + 0.1 * np.eye(4)
             gap = verdict - mean[at]
             scores.append(mean + kernel[:, at] @ np.linalg.solve(noisy, gap))
@@ -117,6 +119,20 @@ class TestActiveBlend:
         np.testing.assert_allclose(learned.weights_, weight, atol=1e-5)
         np.testing.assert_allclose(learned.member_scores(X).T, scores, atol=1e-5)
         np.testing.assert_allclose(learned.decision_function(X), weight @ scores, atol=1e-5)
+
+    def test_verdicts_move_what_the_forest_counts(self) -> None:
+        X = rows()
+        X.flags.writeable = False
+        forest = ActiveBlend(random_state=0).learn(X, judged()).decision_function(X)
+        top = judged()
+        top[np.argsort(-forest)[:30]] = 0
+        rest = np.argsort(-forest)[60:]
+        slopes = [
+            np.polyfit(forest[rest], model.decision_function(X)[rest], 1)[0]
+            for leeway in (0.0, 0.1)
+            for model in [ActiveBlend(leeway=leeway, random_state=0).fit(X, top)]
+        ]
+        assert slopes[1] < slopes[0] - 0.2
 
     def test_the_kernel_that_foretells_the_verdicts_counts_most(self) -> None:
         rng = np.random.default_rng(0)

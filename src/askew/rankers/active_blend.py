@@ -24,15 +24,17 @@ class ActiveBlend(Ranker):
 
     A verdict moves the rows that are like its row: up from what the forest alone would say of
     them, or down. So one verdict of either kind is enough to learn from, and without any the
-    forest ranks alone. What is alike differs from table to table. Each process has its own
-    kernel: shared leaves of isolation forests, and beside them a Gaussian or a linear kernel or
-    both, on the ranks of the columns. A process counts by how well it foretells each verdict
-    from the others.
+    forest ranks alone. How much the forest counts is learnt as well: a table whose anomalies lie
+    inside teaches that it says little. What is alike differs from table to table. Each process
+    has its own kernel: shared leaves of isolation forests, and beside them a Gaussian or a linear
+    kernel or both, on the ranks of the columns. A process counts by how well it foretells each
+    verdict from the others.
 
     Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, chapter 2 for
-    the posterior mean and 5.4.2 for leave-one-out; Geisser and Eddy, "A predictive approach to
-    model selection", JASA 1979, for weights by foretelling; Das et al., "Incorporating expert
-    feedback into active anomaly discovery", ICDM 2016, for learning on an isolation forest.
+    the posterior mean, 2.7 for a mean whose weight is learnt and 5.4.2 for leave-one-out; Geisser
+    and Eddy, "A predictive approach to model selection", JASA 1979, for weights by foretelling;
+    Das et al., "Incorporating expert feedback into active anomaly discovery", ICDM 2016, for
+    learning on an isolation forest.
 
     Parameters
     ----------
@@ -43,8 +45,11 @@ class ActiveBlend(Ranker):
     kernels : tuple of (float, float)
         One process each: weight of a Gaussian and of a linear kernel beside the leaves' 1.
     prior : float
-        What a standard deviation of the forest's score counts, where 1 is the step from a known
-        normal to a known anomaly; 0 or greater.
+        What a standard deviation of the forest's score counts before any verdict, where 1 is the
+        step from a known normal to a known anomaly; 0 or greater.
+    leeway : float
+        Standard deviation of that count around ``prior``: how far verdicts may move it; 0 or
+        greater.
     noise : float
         Variance of a verdict around what is learnt, greater than 0.
     random_state : int, RandomState or None
@@ -63,6 +68,7 @@ class ActiveBlend(Ranker):
         sizes: tuple[int, ...] = (16, 64, 256),
         kernels: tuple[tuple[float, float], ...] = ((0, 0), (1, 0), (0, 1), (1, 1)),
         prior: float = 0.05,
+        leeway: float = 0.1,
         noise: float = 0.1,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -70,6 +76,7 @@ class ActiveBlend(Ranker):
         self.sizes = sizes
         self.kernels = kernels
         self.prior = prior
+        self.leeway = leeway
         self.noise = noise
         self.random_state = random_state
 
@@ -102,9 +109,15 @@ class ActiveBlend(Ranker):
         judged = _judged(label, rng)
         target = (label[judged] == Label.ANOMALY).astype(np.float64)
         self.points_ = self._placed[judged]
-        self.weights_, self.alpha_ = self._posteriors(judged, target)
-        forest = self.prior * self._leaf.trees.value
-        self.values_ = np.array([forest + self._leaf.spread(judged, a) for a in self.alpha_])
+        forest = self._leaf.trees.mean_at(self._leaf.leaves[judged])
+        self.weights_, self.alpha_ = self._posteriors(judged, forest, target)
+        counts = self.prior + self.leeway**2 * (self.alpha_ @ forest)
+        self.values_ = np.array(
+            [
+                count * self._leaf.trees.value + self._leaf.spread(judged, a)
+                for count, a in zip(counts, self.alpha_, strict=True)
+            ]
+        )
         self.trees_ = self._leaf.trees.with_value(self.weights_ @ self.values_)
         if max(self.sizes) < len(X):
             self.subsampled_ = f"ActiveBlend: {max(self.sizes):,} of {len(X):,} rows a tree"
@@ -112,15 +125,19 @@ class ActiveBlend(Ranker):
             del self._rows, self._leaf, self._placed
 
     def _posteriors(
-        self, judged: NDArray[np.intp], target: NDArray[np.float64]
+        self, judged: NDArray[np.intp], forest: NDArray[np.float64], target: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give each process's weight, and what it gives to each judged row, (processes, m)."""
+        """Give each process's weight, and what it gives to each judged row, (processes, m).
+
+        ``forest`` (m,) is what the forest says of the judged rows, ``target`` (m,) their verdicts.
+        """
         n = len(self.kernels)
         if not len(judged):
             return np.full(n, 1 / n), np.zeros((n, 0))
         leaf = self._leaf.between(judged) + self.noise * np.eye(len(judged))
+        leaf += self.leeway**2 * np.outer(forest, forest)
         gaussian, linear = self._smooth(self.points_, self.points_)
-        gap = target - self.prior * self._leaf.trees.mean_at(self._leaf.leaves[judged])
+        gap = target - self.prior * forest
         alpha, fits = [], []
         for a, b in self.kernels:
             inverse = cho_solve(
