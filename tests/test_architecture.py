@@ -26,7 +26,9 @@ ALLOWED: dict[str, set[str]] = {
     "reasons": {"errors", "table"},
     "ranking": set(),
     "strategies": {"errors", "labels"},
+    "known": {"errors", "labels", "table", "persist"},
     "model": {
+        "known",
         "classifier",
         "ranking",
         "strategies",

@@ -19,9 +19,10 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from askew import persist, reasons
 from askew.classifier import RankingClassifier
 from askew.errors import DataError, FitError, LabelWarning, MethodError, ModelFileError
+from askew.known import Known, fingerprint
 from askew.labels import Label, Labels, Reading, read_labels
 from askew.rankers import Blend, Ranker
-from askew.ranking import COLUMNS, order_of, shared_ranks, with_columns
+from askew.ranking import COLUMNS, order_of, reason_columns, shared_ranks, with_columns
 from askew.strategies import Pool, choose, explain, random_order
 from askew.table import Opened, array_frame, open_frame, row_keys
 from askew.table.encode import encode
@@ -187,7 +188,7 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         model = clone(self)
         table = model._open(X, reset=True)
         check_columns(self.schema_, table.columns)
-        known = self._verdicts_on(table, encode(self.schema_, table.columns), must=True)
+        known = self._known.on(table, encode(self.schema_, table.columns), must=True)
         both = dict(known) | dict(verdicts)
         keys = table.keys if table.keys is not None else list(range(len(table.frame)))
         labels = read_labels(both, n_rows=len(table.frame), keys=keys, column=self.labels_.column)
@@ -308,18 +309,20 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         order = order_of(scores, x)
         rank = np.empty(len(scores), np.int64)
         rank[order] = shared_ranks(scores[order])
-        said = self._said(table, x, order[:explained])
-        new = dict.fromkeys(COLUMNS)
+        said: list[list[str]] = [[] for _ in range(len(x))]
+        first = order[:explained]
+        worded = self._worded(table.columns[first.tolist()], x[first])
+        for row, why in zip(first, worded, strict=True):
+            said[row] = why
         values: dict[str, Any] = {
             "askew_score": scores,
             "askew_percentile": self.percentile_of(scores),
             "askew_rank": rank,
             "askew_verdict": self._shown_verdicts(table, x, verdicts),
+            **reason_columns(said),
         }
-        for i in range(3):
-            values[f"askew_reason_{i + 1}"] = [r[i] if len(r) > i else None for r in said]
         return with_columns(
-            table.frame, {name: values[name] for name in new}, order if sort else None
+            table.frame, {name: values[name] for name in COLUMNS}, order if sort else None
         )
 
     def next(self, X: Any, n: int = 10, *, strategy: str = "mixed") -> Any:
@@ -352,7 +355,7 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         table = self._open(X)
         x = encode(self.schema_, table.columns)
-        scores, label = self.score_encoded(x), self._known_on(table, x)
+        scores, label = self.score_encoded(x), self._known.labels(table, x)
         seed = self.random_state if isinstance(self.random_state, int | np.integer) else 0
         pool = Pool(
             scores=scores,
@@ -367,14 +370,13 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         generator = np.random.default_rng([int(seed), pool.asked])
         picks = choose(pool, n, strategy=strategy, generator=generator)
         rows = [pick.row for pick in picks]
-        said = self.explain_encoded(table.columns[rows], x[rows]) if rows else []
+        said = self._worded(table.columns[rows], x[rows]) if rows else []
         values: dict[str, Any] = {
             "askew_score": scores[rows],
             "askew_rank": [1 + int((scores > scores[row]).sum()) for row in rows],
             "askew_asked": [explain(pool, pick) for pick in picks],
+            **reason_columns(said),
         }
-        for i in range(3):
-            values[f"askew_reason_{i + 1}"] = [r[i].text if len(r) > i else None for r in said]
         return with_columns(table.frame[rows], values, None)
 
     def explain(self, X: Any, *, top: int = 3) -> list[list[reasons.Reason]]:
@@ -386,7 +388,7 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
     def score_encoded(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Give what ``decision_function`` gives for encoded rows (n, n_features) -> (n,)."""
         known: NDArray[np.float64] | None = getattr(self, "_scores", None)
-        if known is not None and len(known) == len(x) and _fingerprint(x) == self.fingerprint_:
+        if known is not None and len(known) == len(x) and fingerprint(x) == self.fingerprint_:
             return known - self.offset_
         scores: NDArray[np.float64] = self.ranker_.decision_function(x) - self.offset_
         return scores
@@ -618,6 +620,10 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
 
     # -- inside ------------------------------------------------------------------------------------
 
+    @property
+    def _known(self) -> Known:
+        return Known(self.verdicts_, self.keys_named_, self.fingerprint_)
+
     def _open(self, X: Any, *, reset: bool = False) -> Opened:
         """Open a table, check its columns against those of the fit unless this is one."""
         if not nw.dependencies.is_into_dataframe(nw.to_native(X, pass_through=True)):
@@ -646,7 +652,7 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         schema = infer_schema(table.columns, kinds=self.kinds, from_array=table.from_array)
         x = encode(schema, table.columns)
         x.flags.writeable = False
-        return Prepared(table, schema, x, _fingerprint(x))
+        return Prepared(table, schema, x, fingerprint(x))
 
     def _new_ranker(self) -> Any:
         if self.ranker is not None:
@@ -713,7 +719,7 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         scores = np.asarray(self.ranker_.decision_function(x), np.float64)
         given = read_labels(verdicts, n_rows=len(x), keys=table.keys)
         try:
-            learned = self._learned_on(table, x)
+            learned = self._known.all_labels(table, x)
             judged = np.flatnonzero(learned != Label.UNLABELED).tolist()
             keys = table.names(judged)
             held = held_out(scores, learned, keys, lambda label: self._scored_anew(x, label))
@@ -723,23 +729,6 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
             return Evidence(scores, scores, np.full(len(x), Label.UNLABELED, np.int8))
         label = np.where(given.values == Label.UNLABELED, learned, given.values)
         return Evidence(scores, held, np.where(given.unsure, Label.UNLABELED, label))
-
-    def _learned_on(self, table: Opened, x: NDArray[np.float32]) -> NDArray[np.int8]:
-        """Give the labels (n,) that this model learned, all of them on rows of this table or none.
-
-        Raises
-        ------
-        DataError
-            Some of them are on other rows, or nobody can tell.
-        """
-        known = self._verdicts_on(table, x, must=True)
-        if known and len(known) < len(self.verdicts_):
-            raise DataError(
-                f"the table holds {len(known):,} of the {len(self.verdicts_):,} rows whose "
-                "verdicts this model was fitted on; give the table of the fit, or one that holds "
-                "none of them"
-            )
-        return read_labels(dict(known), n_rows=len(x), keys=table.keys).values
 
     def _scored_anew(self, x: NDArray[np.float32], label: NDArray[np.int8]) -> NDArray[np.float64]:
         """Score the rows (n, d) by another fit of the ranker, on other labels."""
@@ -752,50 +741,14 @@ class Askew(RankingClassifier, BaseEstimator):  # type: ignore[misc]
         scores: NDArray[np.float64] = ranker.decision_function(x)
         return scores
 
-    def _said(
-        self, table: Opened, x: NDArray[np.float32], rows: NDArray[np.intp]
-    ) -> list[list[str]]:
-        """Word the reasons of some rows; the others have none."""
-        said: list[list[str]] = [[] for _ in range(len(x))]
-        found = self.explain_encoded(table.columns[rows.tolist()], x[rows])
-        for row, why in zip(rows, found, strict=True):
-            said[row] = [reason.text for reason in why]
-        return said
+    def _worded(self, columns: nw.DataFrame[Any], x: NDArray[np.float32]) -> list[list[str]]:
+        """Give rows' reasons in words."""
+        return [[reason.text for reason in why] for why in self.explain_encoded(columns, x)]
 
     def _shown_verdicts(self, table: Opened, x: NDArray[np.float32], verdicts: Any) -> Any:
         if verdicts is None:
-            return Labels(self._known_on(table, x), np.zeros(len(x), np.bool_)).words()
+            return Labels(self._known.labels(table, x), np.zeros(len(x), np.bool_)).words()
         return read_labels(verdicts, n_rows=len(x), keys=table.keys).words()
-
-    def _known_on(self, table: Opened, x: NDArray[np.float32]) -> NDArray[np.int8]:
-        """Give the labels (n,) of the fit on the rows of a table that are the same."""
-        verdicts = self._verdicts_on(table, x, must=False)
-        keys = table.keys if table.keys is not None else range(len(x))
-        return np.array([verdicts.get(key, Label.UNLABELED) for key in keys], np.int8)
-
-    def _verdicts_on(
-        self, table: Opened, x: NDArray[np.float32], *, must: bool
-    ) -> Mapping[Hashable, int]:
-        """Give the verdicts of the fit where they speak of this table's rows.
-
-        Keys that the user chose mean the same row anywhere; numbers only in the same table.
-        """
-        if self.keys_named_ and table.named:
-            there = set(table.keys or ())
-            return {key: label for key, label in self.verdicts_.items() if key in there}
-        if not self.verdicts_ or _fingerprint(x) == self.fingerprint_:
-            return self.verdicts_
-        if must:
-            raise DataError(
-                f"the {len(self.verdicts_):,} verdicts of this model know their rows by number, "
-                "and this is another table than the one it was fitted on; fit with id_column= or "
-                "a pandas index that names the rows, or fit anew with all verdicts"
-            )
-        return {}
-
-
-def _fingerprint(x: NDArray[np.float32]) -> str:
-    return persist.fingerprint({"x": x})
 
 
 def _unmistakable(label: NDArray[np.int8]) -> NDArray[np.float64] | None:

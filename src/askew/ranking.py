@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
-COLUMNS = (
-    "askew_score",
-    "askew_percentile",
-    "askew_rank",
-    "askew_reason_1",
-    "askew_reason_2",
-    "askew_reason_3",
-    "askew_verdict",
-)
+REASONS = ("askew_reason_1", "askew_reason_2", "askew_reason_3")
+COLUMNS = ("askew_score", "askew_percentile", "askew_rank", *REASONS, "askew_verdict")
 
 
 def order_of(scores: NDArray[np.float64], x: NDArray[np.float32]) -> NDArray[np.intp]:
@@ -40,6 +33,13 @@ def shared_ranks(falling: NDArray[np.float64]) -> NDArray[np.int64]:
         np.maximum.accumulate(np.where(first, np.arange(len(falling)), 0)) + 1
     )
     return shared
+
+
+def reason_columns(said: Sequence[Sequence[str]]) -> dict[str, list[str | None]]:
+    """Lay rows' reasons out in columns, the strongest first; None where a row has fewer."""
+    return {
+        name: [why[i] if len(why) > i else None for why in said] for i, name in enumerate(REASONS)
+    }
 
 
 def with_columns(
