@@ -205,6 +205,20 @@ def test_no_labels_work_and_are_told(cli: Any, csv: Path) -> None:
     assert "ranks without verdicts" in cli("rank", "bare.csv", "-o", "o.csv").out
 
 
+def test_a_table_with_semicolons_and_decimal_commas_stays_one(cli: Any, csv: Path) -> None:
+    table = pd.read_csv(csv).drop(columns="code")  # 007
+    table.to_csv(csv, index=False)
+    table.to_csv(csv.parent / "eu.csv", index=False, sep=";", decimal=",")
+    cli("rank", csv.name, "-o", "o.csv", "--label", "verdict", "--id", "tx")
+    cli("rank", "eu.csv", "-o", "eu_o.csv", "--label", "verdict", "--id", "tx")
+    written = pd.read_csv(csv.parent / "eu_o.csv", sep=";", decimal=",")
+    pd.testing.assert_frame_equal(written, pd.read_csv(csv.parent / "o.csv"))
+    cli("fit", "eu.csv", "-o", "m.askew", "--label", "verdict", "--id", "tx")
+    cli("score", "eu.csv", "-m", "m.askew", "-o", "eu_s.csv")
+    scored = pd.read_csv(csv.parent / "eu_s.csv", sep=";", decimal=",")
+    np.testing.assert_array_equal(scored["askew_score"], written["askew_score"])
+
+
 def test_a_page_of_a_hostile_table_shows_text(cli: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame(

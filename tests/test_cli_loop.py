@@ -347,10 +347,12 @@ class TestLabels:
                 (x.uid, x.key, x.note) for x in two.lines()
             ]
 
+    @pytest.mark.parametrize("mark", [",", ";"])
     def test_by_hand_with_rows_that_the_table_lacks(
-        self, askew: Command, file: str, tmp_path: Path
+        self, askew: Command, file: str, tmp_path: Path, mark: str
     ) -> None:
-        (tmp_path / "hand.csv").write_text("key,verdict\ntx-0001,yes\ntx-0020,no\nold-1,1\n")
+        written = "key,verdict\ntx-0001,yes\ntx-0020,no\nold-1,1\n"
+        (tmp_path / "hand.csv").write_text(written.replace(",", mark))
         said = askew("labels", "import", file, "hand.csv", "--id", "tx")
         assert said.splitlines() == [
             "Added: 3 lines; 0 were there already",

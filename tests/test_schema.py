@@ -114,6 +114,26 @@ def test_what_is_used(values: Any, kind: Kind, why: str) -> None:
             Kind.CATEGORY,
             "59 different values in 60 rows",
         ),
+        (
+            "c",
+            [f"{i}.5" for i in range(58)] + ["oops", "also"],
+            Kind.IDENTIFIER,
+            "identifier: every value differs; 58 of 60 cells are numbers, 'also' is not",
+        ),
+        (
+            "c",
+            [*(f"{i}.5" for i in range(57)), "0.5", "n/a", "oops"],
+            Kind.CATEGORY,
+            "59 different values in 60 rows; 58 of 60 cells are numbers, 'n/a' is not",
+        ),
+        (
+            "c",
+            [f"${i % 59 + 1},000" for i in range(60)],
+            Kind.CATEGORY,
+            "59 different values in 60 rows; most look like numbers, as '$1,000': write all "
+            "alike and without marks of currency, percent or thousands",
+        ),
+        ("c", [f"0{i}" for i in range(60)], Kind.IDENTIFIER, "identifier: every value differs"),
         ("c", [7] * N, Kind.NUMBER, "constant"),
         ("c", ["x"] * N, Kind.CATEGORY, "constant"),
         ("c", [True] * N, Kind.CATEGORY, "constant"),

@@ -203,6 +203,42 @@ def test_arrow_streams_are_read_too(tmp_path: Path) -> None:
     assert read_table(path).equals(plain())
 
 
+# --- files: how text is laid out
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "expected"),
+    [
+        (b"a;b\n1;x,y\n", "t.csv", {"a": [1], "b": ["x,y"]}),
+        (b"a\tb\n1\tx,y\n", "t.csv", {"a": [1], "b": ["x,y"]}),
+        (b"a|b\n1|x\n", "t.csv", {"a": [1], "b": ["x"]}),
+        (b"a,b\n1,x\n", "t.tsv", {"a": [1], "b": ["x"]}),
+        (b"a,b;c\n1,x\n", "t.csv", {"a": [1], "b;c": ["x"]}),
+        (b"a,b\tc\n1\tx\n", "t.tsv", {"a,b": [1], "c": ["x"]}),
+        (b'"a;b"\n1\n', "t.csv", {"a;b": [1]}),
+        (b'\n"a,b";"c\nd"\n1;2\n', "t.csv", {"a,b": [1], "c\nd": [2]}),
+        (b"a;b\n1,5;2\n-3,25;4\n", "t.csv", {"a": [1.5, -3.25], "b": [2, 4]}),
+        (b'a;b\n"1,5";2\n2;4\n', "t.csv", {"a": [1.5, 2.0], "b": [2, 4]}),
+        (b"a;b\n1.5;1,2\n2.5;x\n", "t.csv", {"a": [1.5, 2.5], "b": ["1,2", "x"]}),
+        (b"a;b\n0071;1,5\n1;2", "t.csv", {"a": ["0071", "1"], "b": [1.5, 2.0]}),
+    ],
+)
+def test_the_header_tells_what_separates_and_numbers_their_mark(
+    tmp_path: Path, content: bytes, name: str, expected: dict[str, Any]
+) -> None:
+    assert read_table(csv(tmp_path, content, name)).to_pydict() == expected
+
+
+def test_a_csv_is_written_as_the_one_it_came_from(tmp_path: Path) -> None:
+    source = csv(tmp_path, "a;b\n1,5;x,y\n2;z\n", "in.csv")
+    table = read_table(source).append_column("s", pa.array([0.25, 1e-05]))
+    write_table(table, tmp_path / "out.csv", like=source)
+    assert (tmp_path / "out.csv").read_text() == "a;b;s\n1,5;x,y;0,25\n2;z;0,00001\n"
+    assert read_table(tmp_path / "out.csv") == table
+    write_table(table, tmp_path / "out.tsv", like=source)
+    assert (tmp_path / "out.tsv").read_text().startswith("a\tb\ts\n1.5\tx,y\t0.25\n")
+
+
 # --- files: what is broken is named
 
 
@@ -224,8 +260,8 @@ def test_arrow_streams_are_read_too(tmp_path: Path) -> None:
         ("a,b\n1,é,3\n".encode("latin-1"), "line 2: not UTF-8 text"),
         ("a,b\n1,2\n".encode("utf-16"), "looks like UTF-16"),
         (b"PK\x03\x04\0\0\0\0", "looks like UTF-16 or a binary file"),
-        (b"a;b\n1;2\n", "looks separated by semicolons"),
-        (b"a\tb\n1\t2\n", "looks separated by tabs"),
+        (b"a;b\n1;2\n3\n", "where the header names 2; quote values that hold a semicolon"),
+        (b"a;b|c\n1;2|3\n", "one name for a header, 'a;b|c', with semicolons and bars in it"),
         (b'a,b\n1,"cut off\n2,y\n', "row 1 (the header not counted): a quote is opened and never"),
         (b'a,b\n1,x\n2,"cut', "row 2 (the header not counted): a quote is opened and never"),
     ],

@@ -160,6 +160,6 @@ def _export_of(session: Session, opened: Opened, place: str) -> Export:
             return
         if is_csv(str(path)):
             ranked = views.untouched(ranked, known)
-        write_table(neutral(ranked) if guarded else ranked, str(path))
+        write_table(neutral(ranked) if guarded else ranked, str(path), like=opened.path)
 
     return export

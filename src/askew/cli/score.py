@@ -43,7 +43,7 @@ def score(
         model = tables.load_model(model_file)
     scores: list[np.ndarray] = []
     with busy("Scoring"):
-        write_parts(scored(model, file, out, scores), out)
+        write_parts(scored(model, file, out, scores), out, like=file)
     found = np.concatenate(scores)
     n_above = int((found > 0).sum())
     told, threshold = tables.told_again(model, found)

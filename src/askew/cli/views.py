@@ -76,7 +76,7 @@ def write(
         chosen = by_rank(chosen) if sort else chosen
         if top is not None:
             chosen = chosen.filter(pc.less_equal(chosen.column("askew_rank"), top))
-        write_table(chosen, out)
+        write_table(chosen, out, like=opened.path)
     if report is not None:
         write_report(model, opened.table, ranked, report)
 

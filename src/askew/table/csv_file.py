@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from askew.errors import FileError
 from askew.table.checks import check_shape
+from askew.table.dialect import NAMES, Dialect, dialect_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +24,7 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 # A number that is longer than float64 is exact, or that begins with a zero, somewhere in the
 # file: cheap to look for, and only then are the columns compared with their text.
-_MAY_LOSE_DIGITS = re.compile(rb'[\r\n,\t"][+-]?(?:0[0-9]|[0-9]{16})')
+_MAY_LOSE_DIGITS = re.compile(rb'[\r\n,;|\t"][+-]?(?:0[0-9]|[0-9]{16})')
 
 
 def read_csv(path: Path) -> pa.Table:
@@ -32,54 +33,58 @@ def read_csv(path: Path) -> pa.Table:
     Raises
     ------
     FileError
-        Text that is not UTF-8, rows that differ in length, no rows, an unclosed quote, another
-        separator than the suffix says.
+        Text that is not UTF-8, rows that differ in length, no rows, an unclosed quote, a header
+        that leaves open what separates it.
     """
-    data, delimiter = _load(path)
+    data, dialect = _load(path)
     _check_text(path, data)
     _check_utf8(path, data)
-    table = _parse(path, data, delimiter)
-    _check_separator(path, data, table, delimiter)
+    table = _parse(path, data, dialect)
+    _check_separator(path, data, table, dialect)
     if table.num_columns == 1:
         # In a table of one column a blank line is a row whose cell is missing.
-        table = _parse(path, data.lstrip(b"\r\n"), delimiter, ignore_empty_lines=False)
+        table = _parse(path, data.lstrip(b"\r\n"), dialect, ignore_empty_lines=False)
     check_shape(table, path)
     _check_quotes(path, data, table)
-    return _blank_is_missing(_keep_digits(data, table, delimiter))
+    return _blank_is_missing(_keep_digits(data, table, dialect))
 
 
 def read_csv_text(path: Path) -> pa.Table:
     """Read a file that `read_csv` could read, every cell as the text that stands there."""
-    data, delimiter = _load(path)
-    names = _run(data, delimiter).column_names
+    data, dialect = _load(path)
+    names = _run(data, dialect).column_names
     one = len(names) == 1
     return _run(
         data.lstrip(b"\r\n") if one else data,
-        delimiter,
+        dialect,
         ignore_empty_lines=not one,
         text=names,
         missing=False,
     )
 
 
-def _load(path: Path) -> tuple[bytes, str]:
-    """Read a file's bytes, unzipped, and tell its separator."""
+def read_dialect(path: Path) -> Dialect:
+    """Tell how a file that `read_csv` could read is laid out."""
+    return _load(path)[1]
+
+
+def _load(path: Path) -> tuple[bytes, Dialect]:
+    """Read a file's bytes, unzipped, and tell its layout."""
     import pyarrow as pa
 
     name = path.name.lower()
-    delimiter = "\t" if name.endswith((".tsv", ".tsv.gz")) else ","
     with pa.input_stream(str(path), compression="gzip" if name.endswith(".gz") else None) as stream:
         data: bytes = stream.read()
-    return data, delimiter
+    return data, dialect_of(data, "\t" if name.endswith((".tsv", ".tsv.gz")) else ",")
 
 
-def _parse(path: Path, data: bytes, delimiter: str, ignore_empty_lines: bool = True) -> pa.Table:
+def _parse(path: Path, data: bytes, dialect: Dialect, ignore_empty_lines: bool = True) -> pa.Table:
     import pyarrow as pa
 
     try:
-        return _run(data, delimiter, ignore_empty_lines=ignore_empty_lines)
+        return _run(data, dialect, ignore_empty_lines=ignore_empty_lines)
     except pa.ArrowInvalid as error:
-        _raise_if_ragged(path, data, delimiter)
+        _raise_if_ragged(path, data, dialect)
         if "straddling" in str(error):
             raise FileError(f"{path}: a quote is opened and never closed; close it") from error
         raise
@@ -87,7 +92,7 @@ def _parse(path: Path, data: bytes, delimiter: str, ignore_empty_lines: bool = T
 
 def _run(
     data: bytes,
-    delimiter: str,
+    dialect: Dialect,
     *,
     ignore_empty_lines: bool = True,
     threads: bool = True,
@@ -107,12 +112,13 @@ def _run(
         pa.BufferReader(data),
         read_options=pv.ReadOptions(block_size=_BLOCK, use_threads=threads),
         parse_options=pv.ParseOptions(
-            delimiter=delimiter,
+            delimiter=dialect.separator,
             newlines_in_values=True,
             ignore_empty_lines=ignore_empty_lines,
             invalid_row_handler=on_invalid,
         ),
         convert_options=pv.ConvertOptions(
+            decimal_point=dialect.decimal,
             include_columns=text,
             column_types=None if text is None else dict.fromkeys(text, pa.string()),
             # Only of columns that are numbers after all: elsewhere "NA" is a word like others.
@@ -149,7 +155,7 @@ def _check_utf8(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _raise_if_ragged(path: Path, data: bytes, delimiter: str) -> None:
+def _raise_if_ragged(path: Path, data: bytes, dialect: Dialect) -> None:
     import pyarrow as pa
 
     found: list[Any] = []
@@ -160,7 +166,7 @@ def _raise_if_ragged(path: Path, data: bytes, delimiter: str) -> None:
 
     try:
         # Row numbers are known only when one thread reads.
-        _run(data, delimiter, threads=False, on_invalid=note)
+        _run(data, dialect, threads=False, on_invalid=note)
     except pa.ArrowInvalid:
         if not found:
             return
@@ -168,21 +174,20 @@ def _raise_if_ragged(path: Path, data: bytes, delimiter: str) -> None:
         raise FileError(
             f"{path}, row {row.number - 1:,} (the header not counted): {row.actual_columns} values "
             f"where the header names {row.expected_columns}; quote values that hold a "
-            f"{'comma' if delimiter == ',' else 'tab'}, and close every quote"
+            f"{NAMES[dialect.separator]}, and close every quote"
         ) from None
 
 
-def _check_separator(path: Path, data: bytes, table: pa.Table, delimiter: str) -> None:
+def _check_separator(path: Path, data: bytes, table: pa.Table, dialect: Dialect) -> None:
     if table.num_columns > 1 or data.lstrip().startswith(b'"'):
         return
     (name,) = table.column_names
-    for other, said in ((";", "semicolons"), ("\t", "tabs"), (",", "commas"), ("|", "bars")):
-        if other != delimiter and other in name:
-            wanted = "commas" if delimiter == "," else "tabs"
-            raise FileError(
-                f"{path} looks separated by {said} (its header is one name, {name!r}); separate it "
-                f"by {wanted}: .csv is read with commas, .tsv with tabs"
-            )
+    held = [f"{said}s" for mark, said in NAMES.items() if mark in name]
+    if held:
+        raise FileError(
+            f"{path} has one name for a header, {name!r}, with {' and '.join(held)} in it; put it "
+            f"in quotes if it is one column, else put {NAMES[dialect.separator]}s between columns"
+        )
 
 
 def _check_quotes(path: Path, data: bytes, table: pa.Table) -> None:
@@ -197,7 +202,7 @@ def _check_quotes(path: Path, data: bytes, table: pa.Table) -> None:
         )
 
 
-def _keep_digits(data: bytes, table: pa.Table, delimiter: str) -> pa.Table:
+def _keep_digits(data: bytes, table: pa.Table, dialect: Dialect) -> pa.Table:
     """Turn number columns back to text where ``007`` or a twenty-digit id would be altered."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -211,7 +216,7 @@ def _keep_digits(data: bytes, table: pa.Table, delimiter: str) -> pa.Table:
     ]
     if not numbers:
         return table
-    text = _run(data, delimiter, text=numbers, ignore_empty_lines=table.num_columns > 1)
+    text = _run(data, dialect, text=numbers, ignore_empty_lines=table.num_columns > 1)
     for name in numbers:
         column = text.column(name)
         if pa.types.is_int64(table.schema.field(name).type):

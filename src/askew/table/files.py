@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from askew.atomic import check_place, replacing
 from askew.errors import FileError
 from askew.table.checks import check_shape
+from askew.table.dialect import Dialect
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,8 +45,9 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
     ----------
     path : str or path
         ``.csv``, ``.csv.gz``, ``.tsv``, ``.tsv.gz``, ``.parquet``, ``.pq``, ``.arrow``, ``.ipc``
-        or ``.feather``. CSV is UTF-8 with a header; an empty cell is missing. A whole number
-        that would lose digits (``007``, twenty-digit ids) stays a string.
+        or ``.feather``. CSV is UTF-8 with a header, which tells whether commas, semicolons, tabs
+        or bars separate; a decimal comma is understood where commas don't. An empty cell is
+        missing. A whole number that would lose digits (``007``, twenty-digit ids) stays a string.
 
     Returns
     -------
@@ -136,7 +138,9 @@ def check_target(path: str | os.PathLike[str]) -> None:
     check_place(path)
 
 
-def write_table(table: pa.Table, path: str | os.PathLike[str]) -> None:
+def write_table(
+    table: pa.Table, path: str | os.PathLike[str], *, like: str | os.PathLike[str] | None = None
+) -> None:
     """Write a table to a file; its suffix says the format.
 
     The file appears whole or not at all: it is written under another name in the same folder,
@@ -148,6 +152,9 @@ def write_table(table: pa.Table, path: str | os.PathLike[str]) -> None:
         Written as it is. In CSV a missing value is a blank cell, a date is ISO 8601.
     path : str or path
         Suffixes as for `read_table`.
+    like : str or path, optional
+        A CSV file that `read_table` could read, whose separator and decimal mark a CSV file
+        written takes over.
 
     Raises
     ------
@@ -155,10 +162,15 @@ def write_table(table: pa.Table, path: str | os.PathLike[str]) -> None:
         An unknown suffix, no such folder, no permission, a full disk, a column that the format
         cannot hold (a list in CSV).
     """
-    write_parts([table], path)
+    write_parts([table], path, like=like)
 
 
-def write_parts(parts: Iterable[pa.Table], path: str | os.PathLike[str]) -> None:
+def write_parts(
+    parts: Iterable[pa.Table],
+    path: str | os.PathLike[str],
+    *,
+    like: str | os.PathLike[str] | None = None,
+) -> None:
     """Write a table to a file, part after part, as `write_table` writes it at once.
 
     What the making of a part raises goes through, and then there is no file either.
@@ -169,6 +181,8 @@ def write_parts(parts: Iterable[pa.Table], path: str | os.PathLike[str]) -> None
         One or more, of the same columns and types; only one is held at a time.
     path : str or path
         Suffixes as for `read_table`.
+    like : str or path, optional
+        As for `write_table`.
 
     Raises
     ------
@@ -183,7 +197,7 @@ def write_parts(parts: Iterable[pa.Table], path: str | os.PathLike[str]) -> None
     import pyarrow as pa
 
     path = Path(path)
-    writer = _writer(_suffix(path))
+    writer = _writer(_suffix(path), like)
     with replacing(path) as place:
         try:
             with place.open("wb") as file:
@@ -273,12 +287,23 @@ def open_arrow(source: pa.NativeFile) -> Any:
     return (pa.ipc.open_file if magic == b"ARROW1" else pa.ipc.open_stream)(source)
 
 
-def _writer(suffix: str) -> Callable[[Iterator[pa.Table], IO[bytes]], None]:
+def _writer(
+    suffix: str, like: str | os.PathLike[str] | None
+) -> Callable[[Iterator[pa.Table], IO[bytes]], None]:
     if suffix.startswith((".csv", ".tsv")):
-        delimiter = "," if suffix.startswith(".csv") else "\t"
-        zipped = suffix.endswith(".gz")
-        return lambda parts, file: _write_csv(parts, file, delimiter, zipped)
+        return lambda parts, file: _write_csv(parts, file, suffix, like)
     return _write_parquet if suffix in (".parquet", ".pq") else _write_arrow
+
+
+def _dialect(suffix: str, like: str | os.PathLike[str] | None) -> Dialect:
+    """Lay a text file out by another one of the same suffix, else by the suffix alone."""
+    from askew.table.csv_file import read_dialect
+
+    kind = suffix.removesuffix(".gz")
+    if like is not None and _suffix(Path(like)).removesuffix(".gz") == kind:
+        with reading(Path(like)):
+            return read_dialect(Path(like))
+    return Dialect("," if kind == ".csv" else "\t")
 
 
 def _write_parquet(parts: Iterator[pa.Table], file: IO[bytes]) -> None:
@@ -313,31 +338,37 @@ def _growing(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held, grown.schema)
 
 
-def _write_csv(parts: Iterator[pa.Table], file: IO[bytes], delimiter: str, zipped: bool) -> None:
+def _write_csv(
+    parts: Iterator[pa.Table],
+    file: IO[bytes],
+    suffix: str,
+    like: str | os.PathLike[str] | None,
+) -> None:
     import pyarrow as pa
 
-    schema, parts = _peek(parts)
+    schema, parts = _peek(parts)  # what is wrong with the parts is told first
+    dialect, zipped = _dialect(suffix, like), suffix.endswith(".gz")
     sink = pa.CompressedOutputStream(file, "gzip") if zipped else file
     try:
-        sink.write((delimiter.join(map(_header_cell, schema.names)) + "\n").encode())
+        sink.write((dialect.separator.join(map(_header_cell, schema.names)) + "\n").encode())
         for part in parts:
-            _write_lines(part, sink, delimiter)
+            _write_lines(part, sink, dialect)
     finally:
         if zipped:
             sink.close()
 
 
-def _write_lines(table: pa.Table, sink: Any, delimiter: str) -> None:
+def _write_lines(table: pa.Table, sink: Any, dialect: Dialect) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     cells = pa.table(
-        [_csv_cells(name, table.column(name), delimiter) for name in table.column_names],
+        [_csv_cells(name, table.column(name), dialect) for name in table.column_names],
         names=table.column_names,
     )
     for batch in cells.to_batches(max_chunksize=_LINES):
         lines = pc.binary_join_element_wise(
-            *batch.columns, pa.scalar(delimiter, pa.large_string()), null_handling="replace"
+            *batch.columns, pa.scalar(dialect.separator, pa.large_string()), null_handling="replace"
         )
         sink.write(("\n".join(lines.to_pylist()) + "\n").encode())
 
@@ -352,12 +383,13 @@ def _peek(parts: Iterator[pa.Table]) -> tuple[pa.Schema, Iterator[pa.Table]]:
 def _header_cell(name: str) -> str:
     # More than a cell needs: a header alone tells a reader what separates the columns.
     quoted = '"' + name.replace('"', '""') + '"'
-    return quoted if re.search(r'[",;\t\r\n]|^\s|\s$|^$', name) else name
+    return quoted if re.search(r'[",;|\t\r\n]|^\s|\s$|^$', name) else name
 
 
-def _csv_cells(name: str, column: pa.ChunkedArray, delimiter: str) -> pa.ChunkedArray:
+def _csv_cells(name: str, column: pa.ChunkedArray, dialect: Dialect) -> pa.ChunkedArray:
     """Turn a column into the text of its cells, in quotes where the cell needs them."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -370,15 +402,20 @@ def _csv_cells(name: str, column: pa.ChunkedArray, delimiter: str) -> pa.Chunked
         )
     text = column.cast(pa.large_string())
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or "view" in str(kind)
-    return _quoted(text, delimiter) if is_text else text
+    if is_text:
+        return _quoted(text, dialect.separator)
+    fractions = pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    if fractions and dialect.decimal != ".":
+        return pc.replace_substring(text, ".", dialect.decimal)
+    return text
 
 
-def _quoted(text: Any, delimiter: str) -> Any:
+def _quoted(text: Any, separator: str) -> Any:
     """Put quotes around the cells that hold a quote, a separator or a line break."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    needed = pc.match_substring_regex(text, f'["\r\n{delimiter}]')
+    needed = pc.match_substring_regex(text, f'["\r\n{separator}]')
     if not pc.any(needed).as_py():
         return text
     quote, nothing = (pa.scalar(t, pa.large_string()) for t in ('"', ""))

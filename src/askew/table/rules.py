@@ -46,6 +46,15 @@ ID_NAME = re.compile(
 )
 """Names that people give to identifiers; the empty one is a spreadsheet's or pandas' row number."""
 
+LIKE_NUMBERS = 0.5
+"""Where at least this share of a column's words are numbers as people write them, it is told."""
+
+PLAIN_NUMBER = r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$"
+WRITTEN_NUMBER = (
+    r"^[+-]?[$€£¥]?[ ]?([0-9]+|[0-9]{1,3}([.,' \x{A0}][0-9]{3})+)([.,][0-9]+)?[ ]?[%$€£¥]?$"
+)
+"""A number with marks of currency, percent or thousands, or a decimal comma."""
+
 # Cells measured at a time: 32 MiB as float64.
 _CELLS = 4_000_000
 
@@ -143,7 +152,7 @@ def _category(one: Found, text: pa.Array) -> Column:
         if n_values >= TEXT_DISTINCT * n_present and _words(text) >= TEXT_WORDS:
             return _text(one, text)
         if n_values == n_present:
-            why = "identifier: every value differs"
+            why = f"identifier: every value differs{_nearly_numbers(text)}"
             return _left_out(one, Kind.IDENTIFIER, why, text.null_count)
     crowded = n_values > MANY_VALUES and n_present < ROWS_PER_VALUE * n_values
     if n_values > MAX_VALUES or (crowded and one.asked is None):
@@ -153,7 +162,7 @@ def _category(one: Found, text: pa.Array) -> Column:
                 f"column {one.name!r} was asked for as a category but has {why}; a category has "
                 f"at most {MAX_VALUES:,}: ask for 'text' or 'ignore'"
             )
-        return _left_out(one, Kind.CATEGORY, why, text.null_count)
+        return _left_out(one, Kind.CATEGORY, why + _nearly_numbers(text), text.null_count)
     if n_values == 1 and text.null_count == 0:
         return _left_out(one, Kind.CATEGORY, "constant")
     pairs = zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True)
@@ -162,6 +171,28 @@ def _category(one: Found, text: pa.Array) -> Column:
     is_flag = pa.types.is_boolean(one.array.type)
     why = "true or false" if is_flag else _values(n_values)
     return Column(one.name, Kind.CATEGORY, True, why, text.null_count, categories=categories)
+
+
+def _nearly_numbers(text: pa.Array) -> str:
+    """Tell what keeps a column of words from being one of numbers, where most of it looks so."""
+    import pyarrow.compute as pc
+
+    present = text.drop_null()
+    plain, written = (
+        pc.match_substring_regex(present, pattern) for pattern in (PLAIN_NUMBER, WRITTEN_NUMBER)
+    )
+    n_plain = pc.sum(plain).as_py()
+    if n_plain == len(present):  # written as text on purpose, 007 or so
+        return ""
+    other = pc.min(present.filter(pc.invert(plain))).as_py()  # whatever the order of the rows
+    if n_plain >= LIKE_NUMBERS * len(present):
+        return f"; {n_plain:,} of {len(present):,} cells are numbers, {other!r} is not"
+    if pc.sum(written).as_py() >= LIKE_NUMBERS * len(present):
+        return (
+            f"; most look like numbers, as {pc.min(present.filter(written)).as_py()!r}: write all "
+            "alike and without marks of currency, percent or thousands"
+        )
+    return ""
 
 
 def _values(n: int) -> str:

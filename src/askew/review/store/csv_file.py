@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from askew.atomic import replacing
 from askew.errors import FileError, LabelError
 from askew.labels import read_labels
 from askew.review.verdicts import Line, Verdict
+from askew.table.dialect import dialect_of
 
 _NEEDED = ("key", "verdict")
 _COLUMNS = (
@@ -74,7 +76,7 @@ def write_lines(path: str | os.PathLike[str], lines: Sequence[Line]) -> None:
 
 
 def read_rows(source: str | os.PathLike[str] | Iterable[Mapping[str, str]]) -> list[Row]:
-    """Read a CSV file, or rows that are mappings from its columns.
+    """Read a CSV file, whatever its header is separated by, or mappings from its columns.
 
     A row without ``uid`` is named by its content and by how often the same content stands above
     it, so that the same file read again names the same lines.
@@ -89,8 +91,10 @@ def read_rows(source: str | os.PathLike[str] | Iterable[Mapping[str, str]]) -> l
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                cells = list(_cells(csv.reader(file, strict=True), path))
+            data = path.read_bytes()
+            text = io.StringIO(data.decode("utf-8-sig"), newline="")
+            separator = dialect_of(data, ",").separator
+            cells = list(_cells(csv.reader(text, delimiter=separator, strict=True), path))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             if isinstance(error, FileError):
                 raise
@@ -114,7 +118,7 @@ def _cells(reader: Iterable[list[str]], path: Path) -> Iterator[tuple[str, dict[
         if len(cells) != len(header):
             raise FileError(
                 f"{where} has {len(cells)} cells and the header names {len(header)} "
-                "columns; quote cells that hold a comma."
+                "columns; quote cells that hold what separates them."
             )
         yield where, dict(zip(header, cells, strict=True))
 
