@@ -8,7 +8,7 @@ from dataclasses import dataclass
 NAMES = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 
 _QUOTED = re.compile(rb'"[^"]*"')
-_HEADER = re.compile(rb'[\r\n]*((?:"[^"]*"|[^"\r\n])+)')
+_HEADER = re.compile(rb'[\r\n]*((?:"[^"]*"|[^"\r\n]++)++)')
 
 
 @dataclass(frozen=True)
@@ -49,4 +49,4 @@ def _fractions(data: bytes, separator: str, mark: str) -> int:
     """Count the cells that are a number with a fraction behind this mark."""
     edge = rf'[{re.escape(separator)}"\r\n]'
     cell = rf"{edge}[+-]?[0-9]+{re.escape(mark)}[0-9]+(?={edge}|\Z)"
-    return len(re.findall(cell.encode(), data))
+    return sum(1 for _ in re.finditer(cell.encode(), data))
