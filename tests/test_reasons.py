@@ -94,9 +94,32 @@ def test_a_typical_row_has_no_reasons(table: pd.DataFrame) -> None:
     ],
 )
 def test_words(table: pd.DataFrame, column: str, value: object, said: str) -> None:
-    schema, _, _ = opened(table)
     row = table.iloc[[0]].copy()
     row[column] = [value]
+    text = worded(table, row, column)
+    assert re.search(said, text), text
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("a", [-9.0, 9.0], ["a -9: the lowest of all rows, ", "a 9: the highest of all rows, "]),
+        ("a", [9.0] * 10, ["a 9: higher than 9"]),  # not alone
+        ("a", [9.0, 8.0], ["a 9: the highest of all rows, ", "a 8: higher than 98 % of rows"]),
+    ],
+)
+def test_the_greatest_and_the_least_are_told(
+    table: pd.DataFrame, column: str, values: list[float], said: list[str]
+) -> None:
+    table.loc[: len(values) - 1, column] = values
+    for row, begin in enumerate(said):
+        text = worded(table, table.iloc[[row]], column)
+        assert text.startswith(begin), text
+
+
+def worded(table: pd.DataFrame, row: pd.DataFrame, column: str) -> str:
+    """Give the one reason of a row, which is a column of it."""
+    schema, _, _ = opened(table)
     frame = to_frame(row)
     x = encode(schema, frame)
     middle = x.copy()
@@ -107,9 +130,8 @@ def test_words(table: pd.DataFrame, column: str, value: object, said: str) -> No
         gap: NDArray[np.float64] = np.abs(z[:, place] - middle[0, place]).sum(1).astype(float)
         return -gap
 
-    (why,) = explain(away, schema, frame, x)
-    assert len(why) == 1
-    assert re.search(said, why[0].text), why[0].text
+    ((reason,),) = explain(away, schema, frame, x)
+    return reason.text
 
 
 def test_of_many_columns_the_furthest_from_typical_are_asked() -> None:

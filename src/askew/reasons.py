@@ -37,13 +37,16 @@ CELLS = 1 << 23  # encoded cells scored at a time: 32 MiB of float32
 SCREENED = 64  # columns asked about in a row of a wide table: those furthest from typical
 LEAST = 0.05  # of the row's distance from a typical row's score; less is noise
 
+ALONE = 0.98  # of the rows lie below the greatest at least: it is told as that, not by a share
+
 # How to say that a measure is high, or low, where "higher" and "lower" would sound odd.
-_SIDES = {
-    "age": ("earlier", "later"),
-    "hour": ("later", "earlier"),
-    "weekday": ("later in the week", "earlier in the week"),
-    "characters": ("longer", "shorter"),
+_SIDES = {  # greater, less, greatest, least
+    "age": ("earlier", "later", "earliest", "latest"),
+    "hour": ("later", "earlier", "latest", "earliest"),
+    "weekday": ("later in the week", "earlier in the week", "latest in the week", "earliest"),
+    "characters": ("longer", "shorter", "longest", "shortest"),
 }
+_PLAIN_SIDES = ("higher", "lower", "highest", "lowest")
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -178,9 +181,13 @@ class _Words:
         span = "typical " + (ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}")
         if low <= value <= high:
             return f"within the {span}, yet telling in this row"
-        more, less = _SIDES.get(part.name, ("higher", "lower"))
-        side, share = (more, below) if below >= above else (less, above)
-        return f"{side} than {'all' if share >= 1 else f'{percent(share)} of'} rows, {span}"
+        more, less, most, least = _SIDES.get(part.name, _PLAIN_SIDES)
+        side, end, share = (more, most, below) if below >= above else (less, least, above)
+        if share >= 1:
+            return f"{side} than all rows, {span}"
+        if value in (part.low, part.high) and share >= ALONE:
+            return f"the {end} of all rows, {span}"
+        return f"{side} than {percent(share)} of rows, {span}"
 
     def _measure(self, part: Part, value: float, digits: int = 4) -> str:
         if part.name == "weekday":
