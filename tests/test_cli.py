@@ -156,7 +156,10 @@ def test_a_long_table_is_told_to_be_sampled(cli: Any, tmp_path: Path) -> None:
     table = pd.DataFrame(rng.normal(size=(9000, 2)), columns=["a", "b"])
     table["y"] = ["yes"] * 3 + [""] * 8997
     table.to_csv(tmp_path / "long.csv", index=False)
-    told = cli("rank", "long.csv", "--label", "y").out
+    short = "Learnt from samples of the rows (`askew info` on a saved model names them)\n"
+    assert short in cli("rank", "long.csv", "--label", "y").out
+    assert short in cli("fit", "long.csv", "--label", "y", "-o", "m.askew").out
+    told = cli("info", "m.askew").out
     assert re.search(
         r"Learnt from samples of the rows \(IsolationTrees: 256 of 9,000 rows a tree; .*"
         r"KernelLogistic: 8,003 of 8,100 rows",

@@ -27,7 +27,7 @@ def info(
         return
     parent = f", refitted from {model.parent_}" if model.parent_ else ""
     say(f"Model {model.id_}{parent}: Askew {manifest['askew']}, {manifest['created']}")
-    for line in tables.told(model):
+    for line in tables.told(model, whole=True):
         say(line)
     say(tables.told_threshold(model.threshold_))
     if model.calibration_ is not None:

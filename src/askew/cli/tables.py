@@ -106,15 +106,16 @@ def load_model(path: str) -> Askew:
     return model
 
 
-def told(model: Askew) -> list[str]:
-    """Say how a model read its table and its verdicts."""
+def told(model: Askew, *, whole: bool = False) -> list[str]:
+    """Say how a model read its table and its verdicts; ``whole`` names a ranker's samples too."""
     lines = [f"Rows: {model.schema_.n_rows:,}; {model.schema_.describe()[0]}"]
     lines += [line[0].upper() + line[1:] for line in model.schema_.describe()[1:]]
     lines.append(str(model.labels_))
     notes = [model.labels_.remark()]
     sampled = getattr(model.ranker_, "subsampled_", None)
     if sampled and model.schema_.n_rows > LONG:
-        notes.append(f"Learnt from samples of the rows ({sampled})")
+        named = f"({sampled})" if whole else "(`askew info` on a saved model names them)"
+        notes.append(f"Learnt from samples of the rows {named}")
     return [*lines, *(note for note in notes if note)]
 
 
