@@ -103,9 +103,10 @@ def test_words(table: pd.DataFrame, column: str, value: object, said: str) -> No
 @pytest.mark.parametrize(
     ("column", "values", "said"),
     [
-        ("a", [-9.0, 9.0], ["a -9: the lowest of all rows, ", "a 9: the highest of all rows, "]),
-        ("a", [9.0] * 10, ["a 9: higher than 9"]),  # not alone
-        ("a", [9.0, 8.0], ["a 9: the highest of all rows, ", "a 8: higher than 98 % of rows"]),
+        ("a", [-9.0], ["a -9: lower than 98 % of rows and the lowest of all, typical"]),
+        ("a", [9.0, 8.0], ["a 9: higher than 99 % of rows and the highest of all, typical"]),
+        ("a", [8.0, 9.0], ["a 8: higher than 98 % of rows, typical"]),
+        ("a", [9.0] * 10, ["a 9: higher than 90 % of rows, typical"]),  # not alone
     ],
 )
 def test_the_greatest_and_the_least_are_told(

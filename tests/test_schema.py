@@ -80,6 +80,12 @@ def schema(**columns: Any) -> Schema:
         # A category by the type that the user gave it, although its values are numbers.
         (pa.array([1, 2] * 30).dictionary_encode(), Kind.CATEGORY, "2 different values"),
         (["a", None] * 30, Kind.CATEGORY, "one value, or missing"),
+        (
+            ["1", "2", "10"] * 19 + ["?"] * 3,
+            Kind.CATEGORY,
+            "4 different values; 57 of 60 cells are numbers, '?' is not",
+        ),
+        (["1", "2", "?"] + ["?"] * 57, Kind.CATEGORY, "3 different values"),
         # Set phrases repeat; prose does not.
         (["very good quality indeed", "not good at all"] * 30, Kind.CATEGORY, "2 different values"),
         ([f"v{i}" for i in range(50)] + ["v0"] * 10, Kind.CATEGORY, "50 different values"),
@@ -254,6 +260,15 @@ def test_a_schema_says_what_was_decided() -> None:
     ]
     assert found.names == ("tx_id", "amount", "country", "day", "note", "a", "b")
     assert [c.name for c in found.used] == ["amount", "country", "day", "note"]
+
+
+def test_a_category_that_one_cell_keeps_from_being_numbers_is_told() -> None:
+    cells = ["1", "2", "10"] * 19 + ["?"]
+    found = infer_schema(to_frame(pd.DataFrame({"nuclei": cells, "kind": ["a", "b"] * 29})))
+    assert found.describe() == [
+        "2 columns: 2 categories",
+        "a category: nuclei (4 different values; 57 of 58 cells are numbers, '?' is not)",
+    ]
 
 
 # --- what a table has to have

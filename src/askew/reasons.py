@@ -37,7 +37,7 @@ CELLS = 1 << 23  # encoded cells scored at a time: 32 MiB of float32
 SCREENED = 64  # columns asked about in a row of a wide table: those furthest from typical
 LEAST = 0.05  # of the row's distance from a typical row's score; less is noise
 
-ALONE = 0.98  # of the rows lie below the greatest at least: it is told as that, not by a share
+ALONE = 0.98  # of the rows lie below the greatest at least, where it is told to be that
 
 # How to say that a measure is high, or low, where "higher" and "lower" would sound odd.
 _SIDES = {  # greater, less, greatest, least
@@ -185,9 +185,9 @@ class _Words:
         side, end, share = (more, most, below) if below >= above else (less, least, above)
         if share >= 1:
             return f"{side} than all rows, {span}"
-        if value in (part.low, part.high) and share >= ALONE:
-            return f"the {end} of all rows, {span}"
-        return f"{side} than {percent(share)} of rows, {span}"
+        alone = share >= ALONE and value in (part.low, part.high)
+        end = f" and the {end} of all" if alone else ""
+        return f"{side} than {percent(share)} of rows{end}, {span}"
 
     def _measure(self, part: Part, value: float, digits: int = 4) -> str:
         if part.name == "weekday":

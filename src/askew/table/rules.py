@@ -170,6 +170,8 @@ def _category(one: Found, text: pa.Array) -> Column:
     categories = tuple(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
     is_flag = pa.types.is_boolean(one.array.type)
     why = "true or false" if is_flag else _values(n_values)
+    if one.asked is None and not is_flag:
+        why += _nearly_numbers(text)
     return Column(one.name, Kind.CATEGORY, True, why, text.null_count, categories=categories)
 
 

@@ -97,7 +97,7 @@ class Schema:
         return {column.name: column for column in self.columns}
 
     def describe(self) -> list[str]:
-        """Say what was decided, a line for the whole and one for each reason to leave out.
+        """Say what was decided, a line for the whole and one for each doubt or reason to leave out.
 
         Returns
         -------
@@ -114,6 +114,7 @@ class Schema:
         counts += [f"{n_out:,} left out"] if n_out else []
         n = len(self.columns)
         lines = [f"{n:,} {'column' if n == 1 else 'columns'}: {', '.join(counts)}"]
+        lines += [f"a category: {c.name} ({c.why})" for c in self.used if "; " in c.why]
         return lines + [
             f"left out: {listed(names, quoted=False)} ({why})" for why, names in self._left_out()
         ]
