@@ -186,8 +186,8 @@ class _Words:
         if share >= 1:
             return f"{side} than all rows, {span}"
         alone = share >= ALONE and value in (part.low, part.high)
-        end = f" and the {end} of all" if alone else ""
-        return f"{side} than {percent(share)} of rows{end}, {span}"
+        end = f"; the {end} of all" if alone else ""
+        return f"{side} than {percent(share)} of rows, {span}{end}"
 
     def _measure(self, part: Part, value: float, digits: int = 4) -> str:
         if part.name == "weekday":
