@@ -4,7 +4,7 @@ The same network, epochs and batches on both sides, one thread, in turn, each on
 own seed; resumable. Times are processor time, so that what else the machine does counts little::
 
     make bench-speed
-    python benchmarks/speed.py --works deepsad-36 --seeds 0 1 2 3 4
+    OMP_NUM_THREADS=1 python benchmarks/speed.py --works deepsad-36 --seeds 0 1 2 3 4
     python benchmarks/speed.py --report     # docs/results/speed.md
 
 The floor is the time of the matrix products alone, measured in the same run.
@@ -386,7 +386,7 @@ def report(runs: jsonl.Runs) -> str:
         "",
         "One line of the table again, and the page from the runs that stand:",
         "",
-        "    .venv-bench/bin/python benchmarks/speed.py --works deepsad-36",
+        "    OMP_NUM_THREADS=1 .venv-bench/bin/python benchmarks/speed.py --works deepsad-36",
         "    .venv-bench/bin/python benchmarks/speed.py --report",
     ]
     return "\n".join(parts) + "\n"
