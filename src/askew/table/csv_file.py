@@ -1,4 +1,4 @@
-"""CSV to a typed table, by pyarrow's reader.
+"""CSV to a typed table, by pyarrow's reader, and back.
 
 pyarrow finds the columns' types. What stands here is around it: faults are named with their row
 or line, and a column whose digits would not survive as numbers stays text.
@@ -7,8 +7,9 @@ or line, and a column whose digits would not survive as numbers stays text.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from askew.errors import FileError
 from askew.table.checks import check_shape
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # A row has to fit into one block; pyarrow's own 1 MiB is short for tables of 100,000 columns.
 _BLOCK = 8 << 20
+
+_LINES = 1 << 16  # lines of CSV put together at a time
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -241,3 +244,88 @@ def _blank_is_missing(table: pa.Table) -> pa.Table:
                 filled = pc.if_else(blank, pa.scalar(None, field.type), column)
                 table = table.set_column(i, field.name, filled)
     return table
+
+
+def write_csv(
+    names: Sequence[str],
+    parts: Iterable[pa.Table],
+    file: IO[bytes],
+    dialect: Dialect,
+    *,
+    zipped: bool,
+) -> None:
+    """Write a header and the rows of all parts.
+
+    Raises
+    ------
+    pyarrow.ArrowTypeError
+        A column that a CSV cell cannot hold.
+    """
+    import pyarrow as pa
+
+    sink = pa.CompressedOutputStream(file, "gzip") if zipped else file
+    try:
+        sink.write((dialect.separator.join(map(_header_cell, names)) + "\n").encode())
+        for part in parts:
+            _write_lines(part, sink, dialect)
+    finally:
+        if zipped:
+            sink.close()
+
+
+def _write_lines(table: pa.Table, sink: Any, dialect: Dialect) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cells = pa.table(
+        [_csv_cells(name, table.column(name), dialect) for name in table.column_names],
+        names=table.column_names,
+    )
+    for batch in cells.to_batches(max_chunksize=_LINES):
+        lines = pc.binary_join_element_wise(
+            *batch.columns, pa.scalar(dialect.separator, pa.large_string()), null_handling="replace"
+        )
+        sink.write(("\n".join(lines.to_pylist()) + "\n").encode())
+
+
+def _header_cell(name: str) -> str:
+    # More than a cell needs: a header alone tells a reader what separates the columns.
+    quoted = '"' + name.replace('"', '""') + '"'
+    return quoted if re.search(r'[",;|\t\r\n]|^\s|\s$|^$', name) else name
+
+
+def _csv_cells(name: str, column: pa.ChunkedArray, dialect: Dialect) -> pa.ChunkedArray:
+    """Turn a column into the text of its cells, in quotes where the cell needs them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+        column = column.cast(kind)
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+        raise pa.ArrowTypeError(
+            f"column {name!r} holds {kind}, which a CSV cell cannot; "
+            "write .parquet or .arrow, or drop the column"
+        )
+    text = column.cast(pa.large_string())
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or "view" in str(kind)
+    if is_text:
+        return _quoted(text, dialect.separator)
+    fractions = pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    if fractions and dialect.decimal != ".":
+        return pc.replace_substring(text, ".", dialect.decimal)
+    return text
+
+
+def _quoted(text: Any, separator: str) -> Any:
+    """Put quotes around the cells that hold a quote, a separator or a line break."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    needed = pc.match_substring_regex(text, f'["\r\n{separator}]')
+    if not pc.any(needed).as_py():
+        return text
+    quote, nothing = (pa.scalar(t, pa.large_string()) for t in ('"', ""))
+    inner = pc.replace_substring(text, '"', '""')
+    return pc.if_else(needed, pc.binary_join_element_wise(quote, inner, quote, nothing), text)

@@ -7,7 +7,6 @@ writing goes to a neighbouring file first and takes the name only when it is who
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, zip_longest
@@ -33,9 +32,6 @@ SUFFIXES = (
     ".ipc",
     ".feather",
 )
-
-
-_LINES = 1 << 16  # lines of CSV put together at a time
 
 
 def read_table(path: str | os.PathLike[str]) -> pa.Table:
@@ -344,33 +340,10 @@ def _write_csv(
     suffix: str,
     like: str | os.PathLike[str] | None,
 ) -> None:
-    import pyarrow as pa
+    from askew.table.csv_file import write_csv
 
     schema, parts = _peek(parts)  # what is wrong with the parts is told first
-    dialect, zipped = _dialect(suffix, like), suffix.endswith(".gz")
-    sink = pa.CompressedOutputStream(file, "gzip") if zipped else file
-    try:
-        sink.write((dialect.separator.join(map(_header_cell, schema.names)) + "\n").encode())
-        for part in parts:
-            _write_lines(part, sink, dialect)
-    finally:
-        if zipped:
-            sink.close()
-
-
-def _write_lines(table: pa.Table, sink: Any, dialect: Dialect) -> None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    cells = pa.table(
-        [_csv_cells(name, table.column(name), dialect) for name in table.column_names],
-        names=table.column_names,
-    )
-    for batch in cells.to_batches(max_chunksize=_LINES):
-        lines = pc.binary_join_element_wise(
-            *batch.columns, pa.scalar(dialect.separator, pa.large_string()), null_handling="replace"
-        )
-        sink.write(("\n".join(lines.to_pylist()) + "\n").encode())
+    write_csv(schema.names, parts, file, _dialect(suffix, like), zipped=suffix.endswith(".gz"))
 
 
 def _peek(parts: Iterator[pa.Table]) -> tuple[pa.Schema, Iterator[pa.Table]]:
@@ -378,46 +351,3 @@ def _peek(parts: Iterator[pa.Table]) -> tuple[pa.Schema, Iterator[pa.Table]]:
     first = next(parts)
     # An iterator lets go of the first part once that is drawn; a list would keep it.
     return first.schema, chain(iter([first]), parts)
-
-
-def _header_cell(name: str) -> str:
-    # More than a cell needs: a header alone tells a reader what separates the columns.
-    quoted = '"' + name.replace('"', '""') + '"'
-    return quoted if re.search(r'[",;|\t\r\n]|^\s|\s$|^$', name) else name
-
-
-def _csv_cells(name: str, column: pa.ChunkedArray, dialect: Dialect) -> pa.ChunkedArray:
-    """Turn a column into the text of its cells, in quotes where the cell needs them."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-        column = column.cast(kind)
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
-        raise pa.ArrowTypeError(
-            f"column {name!r} holds {kind}, which a CSV cell cannot; "
-            "write .parquet or .arrow, or drop the column"
-        )
-    text = column.cast(pa.large_string())
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or "view" in str(kind)
-    if is_text:
-        return _quoted(text, dialect.separator)
-    fractions = pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    if fractions and dialect.decimal != ".":
-        return pc.replace_substring(text, ".", dialect.decimal)
-    return text
-
-
-def _quoted(text: Any, separator: str) -> Any:
-    """Put quotes around the cells that hold a quote, a separator or a line break."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    needed = pc.match_substring_regex(text, f'["\r\n{separator}]')
-    if not pc.any(needed).as_py():
-        return text
-    quote, nothing = (pa.scalar(t, pa.large_string()) for t in ('"', ""))
-    inner = pc.replace_substring(text, '"', '""')
-    return pc.if_else(needed, pc.binary_join_element_wise(quote, inner, quote, nothing), text)
