@@ -101,19 +101,19 @@ def test_words(table: pd.DataFrame, column: str, value: object, said: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("column", "values", "said"),
+    ("values", "said"),
     [
-        ("a", [-9.0], r"a -9: lower than 98 % of rows, typical \S+ to \S+; the lowest of all"),
-        ("a", [9.0, 8.0], r"a 9: higher than 99 % of rows, typical \S+ to \S+; the highest of all"),
-        ("a", [8.0, 9.0], r"a 8: higher than 98 % of rows, typical \S+ to \S+"),
-        ("a", [9.0] * 10, r"a 9: higher than 90 % of rows, typical \S+ to \S+"),  # not alone
+        ([-9.0], r"a -9: lower than 98 % of rows, typical \S+ to \S+; the lowest of all"),
+        ([9.0, 8.0], r"a 9: higher than 99 % of rows, typical \S+ to \S+; the highest of all"),
+        ([8.0, 9.0], r"a 8: higher than 98 % of rows, typical \S+ to \S+"),
+        ([9.0] * 10, r"a 9: higher than 90 % of rows, typical \S+ to \S+"),  # not alone
     ],
 )
 def test_the_greatest_and_the_least_are_told(
-    table: pd.DataFrame, column: str, values: list[float], said: str
+    table: pd.DataFrame, values: list[float], said: str
 ) -> None:
-    table.loc[: len(values) - 1, column] = values
-    text = worded(table, table.iloc[[0]], column)
+    table.loc[: len(values) - 1, "a"] = values
+    text = worded(table, table.iloc[[0]], "a")
     assert re.fullmatch(said, text), text
 
 

@@ -139,6 +139,12 @@ def test_what_is_used(values: Any, kind: Kind, why: str) -> None:
             "59 different values in 60 rows; most look like numbers, as '$1,000': write all "
             "alike and without marks of currency, percent or thousands",
         ),
+        (
+            "c",
+            [*(f"{i}.5" for i in range(59)), "x" * 10_000],
+            Kind.IDENTIFIER,
+            f"identifier: every value differs; 59 of 60 cells are numbers, '{'x' * 56}... is not",
+        ),
         ("c", [f"0{i}" for i in range(60)], Kind.IDENTIFIER, "identifier: every value differs"),
         ("c", [7] * N, Kind.NUMBER, "constant"),
         ("c", ["x"] * N, Kind.CATEGORY, "constant"),

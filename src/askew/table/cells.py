@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from askew.errors import DataError, SchemaError
+from askew.table.checks import shortened
 from askew.table.columns import FLOAT32_MAX, category_text
 
 if TYPE_CHECKING:
@@ -277,8 +278,7 @@ def _unreadable(array: pa.Array, name: str, first_row: int, wanted: str) -> Sche
     except (OverflowError, ValueError):
         # A date beyond Python's calendar.
         found = f"{array.type} {array[at].value}"
-    shown = found if len(found) <= 60 else found[:57] + "..."
     return SchemaError(
-        f"column {name!r}, row {first_row + at + 1:,} (counted from 1): found {shown}, where "
-        f"{wanted} expected; correct the cell, or leave it blank"
+        f"column {name!r}, row {first_row + at + 1:,} (counted from 1): found "
+        f"{shortened(found)}, where {wanted} expected; correct the cell, or leave it blank"
     )

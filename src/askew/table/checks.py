@@ -23,6 +23,17 @@ def listed(names: list[str], most: int = 5, *, quoted: bool = True) -> str:
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """Cut a text for a message where it is longer than ``most`` characters.
+
+    Examples
+    --------
+    >>> shortened("abcdefghij", most=8)
+    'abcde...'
+    """
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def check_shape(table: pa.Table, path: Path) -> None:
     """Refuse a table without rows or columns, or with two columns of one name."""
     repeated = repeated_names(table.column_names)

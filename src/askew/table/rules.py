@@ -11,6 +11,7 @@ import numpy as np
 
 from askew.errors import DataError
 from askew.table import cells
+from askew.table.checks import shortened
 from askew.table.columns import Column, Kind, Part
 from askew.table.parts import DAY, date_parts, measure, text_parts
 
@@ -180,15 +181,15 @@ def _nearly_numbers(text: pa.Array) -> str:
     import pyarrow.compute as pc
 
     present = text.drop_null()
-    plain, written = (
-        pc.match_substring_regex(present, pattern) for pattern in (PLAIN_NUMBER, WRITTEN_NUMBER)
-    )
+    plain = pc.match_substring_regex(present, PLAIN_NUMBER)
     n_plain = pc.sum(plain).as_py()
     if n_plain == len(present):  # written as text on purpose, 007 or so
         return ""
-    other = pc.min(present.filter(pc.invert(plain))).as_py()  # whatever the order of the rows
     if n_plain >= LIKE_NUMBERS * len(present):
-        return f"; {n_plain:,} of {len(present):,} cells are numbers, {other!r} is not"
+        other = pc.min(present.filter(pc.invert(plain))).as_py()  # whatever the order of the rows
+        found = shortened(repr(other))
+        return f"; {n_plain:,} of {len(present):,} cells are numbers, {found} is not"
+    written = pc.match_substring_regex(present, WRITTEN_NUMBER)
     if pc.sum(written).as_py() >= LIKE_NUMBERS * len(present):
         return (
             f"; most look like numbers, as {pc.min(present.filter(written)).as_py()!r}: write all "

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from askew.errors import ModelFileError
+from askew.table.checks import shortened
 from askew.table.columns import (
     FLOAT32_MAX,
     LEVELS,
@@ -154,10 +155,9 @@ class Reader:
     def fault(self, key: str, expected: str) -> ModelFileError:
         """Say what is wrong with the value of ``key``."""
         found = repr(self.values[key])
-        shown = found if len(found) <= 60 else found[:57] + "..."
         return ModelFileError(
-            f"the schema is damaged: {key} of {self.where} is {shown}; {expected} was expected. "
-            "Load the file as Askew saved it, or fit again"
+            f"the schema is damaged: {key} of {self.where} is {shortened(found)}; {expected} "
+            "was expected. Load the file as Askew saved it, or fit again"
         )
 
     def _get(self, key: str, fits: Callable[[Any], bool], expected: str) -> Any:
